@@ -28,13 +28,36 @@ export interface ComposefsDigest {
  */
 export function erofsDigest(root: Directory, options: ErofsOptions): ComposefsDigest {
   const hasher = new VerityHasher(options.algorithm);
+  const imageBytes = writeInto(hasher, root, options);
+  return digestOf(options, imageBytes, hasher.digest());
+}
+
+/** Computes the fs-verity digest of an image whose bytes come in order. */
+export interface ImageHasher {
+  /** Adds the next bytes. */
+  update(chunk: Uint8Array): void;
+  /** Of all bytes. */
+  digest(): Uint8Array | Promise<Uint8Array>;
+}
+
+/** Makes a hasher for one image. */
+export type NewImageHasher = (algorithm: VerityAlgorithm) => ImageHasher;
+
+/** Makes hashers that do all of it in this thread. */
+export const newVerityHasher: NewImageHasher = (algorithm) => new VerityHasher(algorithm);
+
+/** @returns bytes of the image */
+function writeInto(hasher: ImageHasher, root: Directory, options: ErofsOptions): number {
   let imageBytes = 0;
   for (const chunk of writeErofs(root, options)) {
     hasher.update(chunk);
     imageBytes += chunk.length;
   }
-  const { erofs, algorithm } = options;
-  return { erofs, algorithm, digest: toHex(hasher.digest()) as DigestHex, imageBytes };
+  return imageBytes;
+}
+
+function digestOf({ erofs, algorithm }: ErofsOptions, imageBytes: number, digest: Uint8Array): ComposefsDigest {
+  return { erofs, algorithm, digest: toHex(digest) as DigestHex, imageBytes };
 }
 
 /** One digest that is wanted: the format, and the rules of the bootc release that will compute it again. */
@@ -75,7 +98,7 @@ export async function composefsDigests(
   options: DigestsOptions,
   known: readonly TreeDigest[] = [],
 ): Promise<readonly TreeDigest[]> {
-  return digestTrees(await transformForTargets(rootfs, options), options.algorithm, known);
+  return digestTrees(await transformForTargets(rootfs, options), options.algorithm, { known });
 }
 
 /**
@@ -98,24 +121,38 @@ export async function transformForTargets(
   return trees;
 }
 
+/** What {@link digestTrees} makes use of. */
+export interface DigestMeans {
+  /** See {@link composefsDigests}. */
+  readonly known?: readonly TreeDigest[] | undefined;
+  /** Absent: images are hashed in this thread. */
+  readonly newHasher?: NewImageHasher | undefined;
+}
+
 /**
  * The second half of {@link composefsDigests}.
- * @param known see {@link composefsDigests}
  * @throws SealError `input` when a format refuses a tree
  */
-export function digestTrees(
+export async function digestTrees(
   trees: readonly TargetTree[],
   algorithm: VerityAlgorithm,
-  known: readonly TreeDigest[] = [],
-): readonly TreeDigest[] {
+  { known = [], newHasher = newVerityHasher }: DigestMeans = {},
+): Promise<readonly TreeDigest[]> {
   const digests: TreeDigest[] = [];
   for (const tree of trees) {
     const { root, target } = tree;
     const options = { erofs: target.erofs, algorithm };
     const own = digests.find((other) => other.root === root && other.erofs === options.erofs);
-    digests.push({ ...(own ?? digestOfSame(root, options, known) ?? erofsDigest(root, options)), ...tree });
+    const digest =
+      own ?? digestOfSame(root, options, known) ?? (await imageDigest(root, options, newHasher(algorithm)));
+    digests.push({ ...digest, ...tree });
   }
   return digests;
+}
+
+async function imageDigest(root: Directory, options: ErofsOptions, hasher: ImageHasher): Promise<ComposefsDigest> {
+  const imageBytes = writeInto(hasher, root, options);
+  return digestOf(options, imageBytes, await hasher.digest());
 }
 
 /** A digest depends on the tree alone: the same trees have the same one. */

@@ -1,9 +1,16 @@
-/** What the threads of the hash pool pass each other: paths and identities of files, in memory that all of them see. */
+/**
+ * What the threads of the hash pool pass each other, in memory that all of them see: paths and identities of files, or
+ * bytes.
+ */
 import type { VerityAlgorithm } from "../composefs/series.ts";
 import { type FileIdentity, IDENTITY_WORDS } from "./libc.ts";
 
+/** What is hashed by one thread. */
+export type Batch = FileBatch | ByteBatch;
+
 /** Files to hash, or a piece of one. */
-export interface Batch {
+export interface FileBatch {
+  readonly kind: "files";
   readonly algorithm: VerityAlgorithm;
   readonly count: number;
   /**
@@ -15,6 +22,15 @@ export interface Batch {
   readonly piece: Piece | null;
 }
 
+/** Bytes to hash: a piece of something. */
+export interface ByteBatch {
+  readonly kind: "bytes";
+  readonly algorithm: VerityAlgorithm;
+  /** A word as in {@link FileBatch}, and the bytes. */
+  readonly memory: SharedArrayBuffer;
+  readonly size: number;
+}
+
 /** A part of a file: bytes, from an offset on. */
 export interface Piece {
   readonly offset: number;
@@ -23,8 +39,8 @@ export interface Piece {
 
 /** Words of a file in a batch: its identity, and where its path begins in the memory. */
 export const FILE_WORDS = IDENTITY_WORDS + 1;
-/** Bytes before the words of the first file. */
-const FILES_AT = 4;
+/** Bytes before the words of the first file, and before bytes. */
+const CONTENT_AT = 4;
 /** Longest path that Linux takes, with its NUL. */
 const PATH_MAX = 4096;
 
@@ -34,15 +50,25 @@ export function claim({ memory }: Batch): boolean {
 }
 
 /** What a batch says of its files: a view of its memory, {@link FILE_WORDS} words a file. */
-export function wordsIn({ memory, count }: Batch): Uint32Array {
-  return new Uint32Array(memory, FILES_AT, FILE_WORDS * count);
+export function wordsIn({ memory, count }: FileBatch): Uint32Array {
+  return new Uint32Array(memory, CONTENT_AT, FILE_WORDS * count);
 }
 
 /** The path of a file in a batch, without NUL. */
-export function pathIn(batch: Batch, index: number): Uint8Array {
+export function pathIn(batch: FileBatch, index: number): Uint8Array {
   const start = wordsIn(batch)[FILE_WORDS * index + IDENTITY_WORDS] as number;
   const path = new Uint8Array(batch.memory, start, Math.min(PATH_MAX, batch.memory.byteLength - start));
   return path.slice(0, path.indexOf(0));
+}
+
+/** A batch of bytes, which {@link bytesIn} has room for, so many at most. */
+export function newByteBatch(algorithm: VerityAlgorithm, size: number): ByteBatch {
+  return { kind: "bytes", algorithm, memory: new SharedArrayBuffer(CONTENT_AT + size), size };
+}
+
+/** The bytes of a batch: a view of its memory. */
+export function bytesIn({ memory, size }: ByteBatch): Uint8Array {
+  return new Uint8Array(memory, CONTENT_AT, size);
 }
 
 /** Collects the files of one batch after the other. */
@@ -84,18 +110,18 @@ export class BatchWriter {
   }
 
   /** A batch of the files since the last call. @param piece of the only file */
-  take(algorithm: VerityAlgorithm, piece: Piece | null = null): Batch {
+  take(algorithm: VerityAlgorithm, piece: Piece | null = null): FileBatch {
     const { count } = this;
-    const pathsAt = FILES_AT + 4 * FILE_WORDS * count;
+    const pathsAt = CONTENT_AT + 4 * FILE_WORDS * count;
     const memory = new SharedArrayBuffer(pathsAt + this.#pathsLength);
-    const files = new Uint32Array(memory, FILES_AT, FILE_WORDS * count);
+    const files = new Uint32Array(memory, CONTENT_AT, FILE_WORDS * count);
     files.set(this.#files.subarray(0, files.length));
     for (let at = IDENTITY_WORDS; at < files.length; at += FILE_WORDS) files[at] = (files[at] as number) + pathsAt;
     new Uint8Array(memory, pathsAt).set(this.#paths.subarray(0, this.#pathsLength));
     this.bytes = 0;
     this.count = 0;
     this.#pathsLength = 0;
-    return { algorithm, count, memory, piece };
+    return { kind: "files", algorithm, count, memory, piece };
   }
 }
 /** Bytes of paths for which there is room, a file. */

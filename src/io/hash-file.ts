@@ -7,7 +7,7 @@ import { displayBytes } from "../bytes.ts";
 import { VERITY_HASHES, VerityHasher } from "../composefs/verity.ts";
 import { inputError, type SealError } from "../errors.ts";
 import { isSystemError, reasonOf } from "./files.ts";
-import { type Batch, FILE_WORDS, type Piece, pathIn, wordsIn } from "./hash-batch.ts";
+import { type Batch, bytesIn, FILE_WORDS, type FileBatch, type Piece, pathIn, wordsIn } from "./hash-batch.ts";
 import {
   addressOf,
   closeFile,
@@ -22,7 +22,7 @@ import {
 
 /** What was computed of a batch. */
 export interface HashedBatch {
-  /** The digests of the files, one after the other; of a piece what `VerityHasher.branches` has of it. */
+  /** The digests of the files, one after the other; of a piece, and of bytes, what `VerityHasher.branches` has of it. */
   readonly hashes: Uint8Array<ArrayBuffer>;
   /**
    * Which files, counted from 0, got or lost a name meanwhile: their digests need to be confirmed
@@ -45,6 +45,13 @@ const currentAddress = addressOf(currentPath);
  * @throws SealError `input` for a file that can't be read or is not what it was
  */
 export function hashBatch(batch: Batch): HashedBatch {
+  if (batch.kind === "files") return hashFiles(batch);
+  const hasher = new VerityHasher(batch.algorithm);
+  hasher.update(bytesIn(batch));
+  return { hashes: new Uint8Array(hasher.branches()), relinked: [] };
+}
+
+function hashFiles(batch: FileBatch): HashedBatch {
   const { algorithm, count, memory, piece } = batch;
   const base = addressOf(new Uint8Array(memory));
   if (piece !== null) return hashPiece(batch, piece, base);
@@ -73,7 +80,7 @@ export function hashBatch(batch: Batch): HashedBatch {
 }
 
 /** @param base address of the batch's memory */
-function hashPiece(batch: Batch, { offset, size }: Piece, base: number): HashedBatch {
+function hashPiece(batch: FileBatch, { offset, size }: Piece, base: number): HashedBatch {
   try {
     const hasher = new VerityHasher(batch.algorithm);
     const words = wordsIn(batch);

@@ -7,17 +7,19 @@
  * on while the main thread walks or transforms the tree, and the main thread takes what they have not begun.
  */
 import type { Worker } from "node:worker_threads";
+import type { ImageHasher } from "../composefs/digest.ts";
 import type { VerityAlgorithm } from "../composefs/series.ts";
 import { VERITY_HASHES, VerityHasher } from "../composefs/verity.ts";
 import { SealError } from "../errors.ts";
 import type { DigestSlab } from "../tree/node.ts";
 import { PooledContent } from "../tree/pooled-content.ts";
 import { giveWay } from "./give-way.ts";
-import { type Batch, BatchWriter, claim, type Piece, pathIn } from "./hash-batch.ts";
+import { type Batch, BatchWriter, claim, type FileBatch, type Piece, pathIn } from "./hash-batch.ts";
 import { type HashedBatch, hashBatch } from "./hash-file.ts";
 import type { HashAnswer, HashQuestion } from "./hash-worker.ts";
 import type { FileIdentity } from "./libc.ts";
 import { useLibcrypto } from "./libcrypto.ts";
+import { PieceHasher, Pieces } from "./pieces.ts";
 import { startThread } from "./thread.ts";
 
 /** A batch is full with so many bytes of content or so many files: some milliseconds of work. */
@@ -46,22 +48,9 @@ const SLAB_DIGESTS = 1024;
 
 interface PendingBatch {
   readonly batch: Batch;
+  /** Of files. */
   readonly bytes: number;
-  /** Memory for the digests; or which piece of which file it is. */
-  readonly target: Uint8Array | { readonly file: SplitFile; readonly index: number };
-}
-
-/** A file that is hashed in pieces. */
-interface SplitFile {
-  readonly path: Uint8Array;
-  /** Where its digest goes. */
-  readonly digest: Uint8Array;
-  readonly pieces: readonly Piece[];
-  /** What there is of each piece. */
-  readonly branches: Uint8Array[];
-  /** How many pieces are not there yet. */
-  missing: number;
-  isRelinked: boolean;
+  readonly store: (hashed: HashedBatch) => void;
 }
 
 /** A file that got or lost a name while it was hashed. */
@@ -125,7 +114,7 @@ export class HashPool {
         this.#split(new Uint8Array(path.subarray(0, length)), identity, size, slab.bytes);
       } else {
         this.#single.add(path, length, identity, size);
-        this.#queue({ batch: this.#single.take(this.#algorithm), bytes: size, target: slab.bytes });
+        this.#queueFiles(this.#single.take(this.#algorithm), size, slab.bytes);
       }
       return new PooledContent(exactSize, slab, 0);
     }
@@ -151,17 +140,37 @@ export class HashPool {
 
   /** @param path is kept */
   #split(path: Uint8Array, identity: FileIdentity, size: number, digest: Uint8Array): void {
-    const pieces: Piece[] = [];
+    const parts: Piece[] = [];
+    const pieces = new Pieces();
     for (let offset = 0; offset < size; offset += PIECE_BYTES) {
-      pieces.push({ offset, size: Math.min(PIECE_BYTES, size - offset) });
+      const part = { offset, size: Math.min(PIECE_BYTES, size - offset) };
+      parts.push(part);
+      pieces.add(part.size);
     }
-    const missing = pieces.length;
-    const file: SplitFile = { path, digest, pieces, branches: [], missing, isRelinked: false };
-    for (const [index, piece] of pieces.entries()) {
-      this.#single.add(path, path.length, identity, piece.size);
-      const batch = this.#single.take(this.#algorithm, piece);
-      this.#queue({ batch, bytes: piece.size, target: { file, index } });
+    let isRelinked = false;
+    for (const [index, part] of parts.entries()) {
+      this.#single.add(path, path.length, identity, part.size);
+      const batch = this.#single.take(this.#algorithm, part);
+      const store = ({ hashes, relinked }: HashedBatch) => {
+        isRelinked ||= relinked.length > 0;
+        if (!pieces.store(index, hashes)) return;
+        pieces.digestInto(digest, this.#algorithm);
+        if (isRelinked) this.#relinked.push({ path, digest });
+      };
+      this.#queue({ batch, bytes: part.size, store });
     }
+  }
+
+  /**
+   * Hashes what this thread makes, such as an image: the workers, where there are any, hash what it has made while it
+   * goes on.
+   */
+  hasher(algorithm: VerityAlgorithm): ImageHasher {
+    if (this.#workers.length === 0) return new VerityHasher(algorithm);
+    return new PieceHasher(algorithm, {
+      queue: (batch, store) => this.#queue({ batch, bytes: 0, store: ({ hashes }) => store(hashes) }),
+      finish: () => this.finish(),
+    });
   }
 
   /**
@@ -259,11 +268,24 @@ export class HashPool {
     if (count === 0) return;
     const end = this.#slabUsed + count * this.#hashLength;
     const target = this.#slab.bytes.subarray(this.#slabUsed, end);
-    this.#queue({ batch: this.#open.take(this.#algorithm), bytes, target });
+    this.#queueFiles(this.#open.take(this.#algorithm), bytes, target);
     this.#slabUsed = end;
     if (this.#slabUsed + BATCH_FILES * this.#hashLength <= this.#slab.bytes.length) return;
     this.#slab = this.#newSlab(SLAB_DIGESTS);
     this.#slabUsed = 0;
+  }
+
+  /** @param target memory for the digests */
+  #queueFiles(batch: FileBatch, bytes: number, target: Uint8Array): void {
+    const store = ({ hashes, relinked }: HashedBatch) => {
+      target.set(hashes);
+      for (const index of relinked) {
+        const digest = target.subarray(index * this.#hashLength, (index + 1) * this.#hashLength);
+        this.#relinked.push({ path: pathIn(batch, index), digest });
+      }
+    };
+    this.#work += batch.count * FILE_COST;
+    this.#queue({ batch, bytes, store });
   }
 
   #queue(pending: PendingBatch): void {
@@ -271,7 +293,7 @@ export class HashPool {
     const question: HashQuestion = { number, batch: pending.batch };
     for (const worker of this.#workers) worker.postMessage(question);
     this.#pending.set(number, pending);
-    this.#work += pending.bytes + pending.batch.count * FILE_COST;
+    this.#work += pending.bytes;
     if (this.#work >= WORTH_THREADS) this.#startWorkers();
   }
 
@@ -291,31 +313,9 @@ export class HashPool {
     this.#wake();
   }
 
-  #store(number: number, { hashes, relinked }: HashedBatch): void {
+  #store(number: number, hashed: HashedBatch): void {
     const pending = this.#pending.get(number);
     this.#pending.delete(number);
-    if (pending === undefined) return;
-    const { batch, target } = pending;
-    if ("file" in target) {
-      this.#storePiece(target.file, target.index, hashes, relinked.length > 0);
-      return;
-    }
-    target.set(hashes);
-    for (const index of relinked) {
-      const digest = target.subarray(index * this.#hashLength, (index + 1) * this.#hashLength);
-      this.#relinked.push({ path: pathIn(batch, index), digest });
-    }
-  }
-
-  #storePiece(file: SplitFile, index: number, branches: Uint8Array, isRelinked: boolean): void {
-    file.branches[index] = branches;
-    file.isRelinked ||= isRelinked;
-    if (--file.missing > 0) return;
-    const hasher = new VerityHasher(this.#algorithm);
-    for (const [at, piece] of file.pieces.entries()) {
-      hasher.addBranches(file.branches[at] ?? new Uint8Array(0), piece.size);
-    }
-    hasher.digestInto(file.digest, 0);
-    if (file.isRelinked) this.#relinked.push({ path: file.path, digest: file.digest });
+    pending?.store(hashed);
   }
 }

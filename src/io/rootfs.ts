@@ -4,6 +4,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { displayBytes } from "../bytes.ts";
+import { type NewImageHasher, newVerityHasher } from "../composefs/digest.ts";
 import { inputError } from "../errors.ts";
 import { likelyMeant } from "../oci/reference.ts";
 import { parseDumpfile } from "../tree/dumpfile.ts";
@@ -11,7 +12,14 @@ import { contentSize, type Directory, type Leaf } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import { directoryMounts } from "./mounts.ts";
 import { readInput } from "./read-input.ts";
-import type { ImageSource, OpenedImage, OpenedRootfs, OpenOptions, RootfsSource } from "./rootfs-source.ts";
+import {
+  type ImageSource,
+  isImage,
+  type OpenedImage,
+  type OpenedRootfs,
+  type OpenOptions,
+  type RootfsSource,
+} from "./rootfs-source.ts";
 import type { Scanned, ScanStats } from "./scan.ts";
 
 /**
@@ -54,35 +62,59 @@ export async function openAndPrepare<Prepared>(
   options: OpenOptions,
   prepare: (rootfs: Rootfs) => Promise<Prepared>,
 ): Promise<OpenedRootfs & { readonly prepared: Prepared }> {
+  if (isImage(source)) {
+    const { openImage } = await import("./oci/image.ts");
+    return openImage(source, options, prepare);
+  }
+  const { finished, ...opened } = await openAndFinish(source, options, { prepare, finish: async (it) => it });
+  return { ...opened, prepared: finished };
+}
+
+/** Work on a tree in two steps. */
+export interface OpenWork<Prepared, Finished> {
+  /** See {@link openAndPrepare}. */
+  readonly prepare: (rootfs: Rootfs) => Promise<Prepared>;
+  /** Done when all digests of files are right. Threads that have computed them hash images for it. */
+  readonly finish: (prepared: Prepared, newHasher: NewImageHasher) => Promise<Finished>;
+}
+
+/** {@link openRootfs} of what is no image, with work on the tree. */
+export async function openAndFinish<Prepared, Finished>(
+  source: Exclude<RootfsSource, ImageSource>,
+  options: OpenOptions,
+  { prepare, finish }: OpenWork<Prepared, Finished>,
+): Promise<OpenedRootfs & { readonly finished: Finished }> {
+  const alone = async ({ prepared, ...opened }: OpenedRootfs & { readonly prepared: Prepared }) => {
+    return { ...opened, finished: await finish(prepared, newVerityHasher) };
+  };
   switch (source.kind) {
     case "dir": {
       const given = source.path;
       const path = resolve(options.cwd, given);
       refuseReference(source.subject, path);
       // The other ways need neither workers nor native code.
-      const { scanAndPrepare } = await import("./scan.ts");
-      const { stats, prepared } = await scanAndPrepare(path, options, async (scanned) => {
-        const rootfs = directoryRootfs(given, path, scanned);
-        return { rootfs, result: await prepare(rootfs) };
+      const { scanAndFinish } = await import("./scan.ts");
+      const { stats, finished } = await scanAndFinish(path, options, {
+        prepare: async (scanned) => {
+          const rootfs = directoryRootfs(given, path, scanned);
+          return { rootfs, prepared: await prepare(rootfs) };
+        },
+        finish: async ({ rootfs, prepared }, newHasher) => ({ rootfs, result: await finish(prepared, newHasher) }),
       });
-      return { rootfs: prepared.rootfs, stats, image: null, prepared: prepared.result };
+      return { rootfs: finished.rootfs, stats, image: null, finished: finished.result };
     }
     case "dumpfile": {
       const bytes = await readInput(resolve(options.cwd, source.path));
-      return prepareTree(source.path, "a dump file", parseDumpfile(bytes, source.path), prepare);
+      return alone(await prepareTree(source.path, "a dump file", parseDumpfile(bytes, source.path), prepare));
     }
     case "erofs": {
       const { readErofs } = await import("../composefs/reader.ts");
       const { root } = readErofs(await readInput(resolve(options.cwd, source.path)), source.path);
-      return prepareTree(source.path, "a composefs image", root, prepare);
+      return alone(await prepareTree(source.path, "a composefs image", root, prepare));
     }
     case "tar": {
       const { openArchive } = await import("./oci/image.ts");
-      return openArchive(source, options, prepare);
-    }
-    default: {
-      const { openImage } = await import("./oci/image.ts");
-      return openImage(source, options, prepare);
+      return alone(await openArchive(source, options, prepare));
     }
   }
 }

@@ -2,6 +2,7 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { displayBytes, equalBytes, latin1 } from "../bytes.ts";
+import { type ImageHasher, type NewImageHasher, newVerityHasher } from "../composefs/digest.ts";
 import type { VerityAlgorithm } from "../composefs/series.ts";
 import { inputError } from "../errors.ts";
 import { Names } from "../tree/names.ts";
@@ -72,30 +73,37 @@ const KINDS: ReadonlyMap<number, NodeKind> = new Map(
   (Object.keys(TYPE_BITS) as NodeKind[]).map((kind) => [TYPE_BITS[kind], kind]),
 );
 
+/** Work on a tree that is done while it is read. */
+export interface ScanWork<Prepared, Finished> {
+  /** What needs no digests of files: it is done while the workers still hash, and gets digests that are still zeros. */
+  readonly prepare: (scanned: Scanned) => Promise<Prepared>;
+  /** What needs them, and maybe the digest of an image, which the workers compute while it is made. */
+  readonly finish: (prepared: Prepared, newHasher: NewImageHasher) => Promise<Finished>;
+}
+
 /**
  * Reads the tree below a directory. Mount points are crossed; non-directories with the same device and inode number are
  * one node.
  * @param path of the directory; a symlink to one is followed
- * @param prepare work on the tree that needs no digests: it is done while the workers still hash. It gets digests that
- *   are still zeros; they are right when this function has ended
  * @throws SealError `input` for `/` by whatever name, what can't be read, what changes while it is read, and what
  *   composefs can't represent
  */
-export async function scanAndPrepare<Prepared>(
+export async function scanAndFinish<Prepared, Finished>(
   path: string,
   options: ScanOptions,
-  prepare: (scanned: Scanned) => Promise<Prepared>,
-): Promise<{ readonly root: Directory; readonly stats: Readonly<ScanStats>; readonly prepared: Prepared }> {
+  { prepare, finish }: ScanWork<Prepared, Finished>,
+): Promise<{ readonly root: Directory; readonly stats: Readonly<ScanStats>; readonly finished: Finished }> {
   checkRoot(path);
   const scan = new Scan(options);
   try {
     const scanned = await scan.walk(path);
     const prepared = await prepare(scanned);
     const stats = await scan.finish();
+    const finished = await finish(prepared, (algorithm) => scan.hasher(algorithm));
     // The threads have nothing left to do. They end while the caller goes on, which takes them longer than hashing a
     // thousand small files.
     void scan.close();
-    return { root: scanned.root, prepared, stats };
+    return { root: scanned.root, finished, stats };
   } catch (error) {
     await scan.close();
     throw error;
@@ -161,6 +169,11 @@ class Scan {
 
   async close(): Promise<void> {
     await this.#pool?.close();
+  }
+
+  /** See {@link ScanWork.finish}. */
+  hasher(algorithm: VerityAlgorithm): ImageHasher {
+    return this.#pool === null ? newVerityHasher(algorithm) : this.#pool.hasher(algorithm);
   }
 
   /** The tree; its digests are there when {@link finish} has ended. */

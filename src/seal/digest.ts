@@ -2,7 +2,9 @@
 import {
   type DigestTarget,
   digestTrees,
+  type NewImageHasher,
   sameTarget,
+  type TargetTree,
   type TreeDigest,
   transformForTargets,
 } from "../composefs/digest.ts";
@@ -10,7 +12,7 @@ import { type HostDigest, hostDigests } from "../composefs/host-digests.ts";
 import { SERIES } from "../composefs/releases.ts";
 import type { ContentNeeds } from "../io/oci/kept-contents.ts";
 import type { Layer } from "../io/oci/layer.ts";
-import { openAndPrepare } from "../io/rootfs.ts";
+import { openAndFinish, openAndPrepare } from "../io/rootfs.ts";
 import { type ImageSource, isImage, type OpenOptions, type RootfsSource } from "../io/rootfs-source.ts";
 import type { ScanStats } from "../io/scan.ts";
 import type { LayerForm } from "../oci/layer-form.ts";
@@ -123,16 +125,15 @@ export async function digestRootfs(
     if (isImage(source) && rootfs === full) beforeDigests?.(rootfs);
     const digestedTree = treeToDigest === undefined ? rootfs : await treeToDigest(rootfs, full);
     const trees = await transformForTargets(digestedTree, { ...plan.transform, mtime, targets: wanted });
-    if (!isImage(source)) return { digestedTree, digests: () => digestTrees(trees, algorithm, reading.known) };
-    // What its files hold is known by now, and known layers are still being hashed.
-    const digests = digestTrees(trees, algorithm, reading.known);
-    return { digestedTree, digests: () => digests };
+    return { rootfs, digestedTree, trees };
   };
-  const { digests: digestAll, ...rest } = isImage(source)
-    ? await readLayers(source, options, targets, prepare, treeToDigest !== undefined)
-    : await readOther(source, options, targets, prepare);
-  if (!isImage(source)) beforeDigests?.(rest.rootfs);
-  const computed = digestAll();
+  const digest: Digest = async ({ rootfs, digestedTree, trees }, newHasher) => {
+    if (!isImage(source)) beforeDigests?.(rootfs);
+    return { digestedTree, computed: await digestTrees(trees, algorithm, { known: reading.known, newHasher }) };
+  };
+  const { computed, ...rest } = isImage(source)
+    ? await readLayers(source, options, targets, { prepare, digest, isChanged: treeToDigest !== undefined })
+    : await readOther(source, options, targets, { prepare, digest });
   const digests = targets.flatMap((target) => computed.filter((digest) => digest.target === target));
   done(rest.stats);
   let hosts: Promise<readonly HostDigest[]> | null = null;
@@ -165,24 +166,39 @@ async function hostsOf({
   });
 }
 
-/** A tree with the digests of the targets. */
+/** Trees as the targets want them. */
 interface Prepared {
+  readonly rootfs: Rootfs;
   readonly digestedTree: Rootfs;
-  /** To be called when all files have been read. */
-  readonly digests: () => readonly TreeDigest[];
+  readonly trees: readonly TargetTree[];
+}
+
+/** The tree with the digests of the targets. */
+interface Digested {
+  readonly digestedTree: Rootfs;
+  readonly computed: readonly TreeDigest[];
 }
 
 type Prepare = (rootfs: Rootfs, full: Rootfs, wanted: readonly DigestTarget[]) => Promise<Prepared>;
-type Read = Omit<RootfsDigests, keyof Prepared | "mtime" | "plan" | "hosts"> & Prepared;
+type Digest = (prepared: Prepared, newHasher?: NewImageHasher) => Promise<Digested>;
+type Read = Omit<RootfsDigests, "digests" | "digestedTree" | "mtime" | "plan" | "hosts"> & Digested;
+
+interface Steps {
+  readonly prepare: Prepare;
+  readonly digest: Digest;
+}
 
 async function readOther(
   source: Exclude<RootfsSource, ImageSource>,
   options: OpenOptions,
   targets: readonly DigestTarget[],
-  prepare: Prepare,
+  { prepare, digest }: Steps,
 ): Promise<Read> {
-  const { prepared, ...opened } = await openAndPrepare(source, options, (rootfs) => prepare(rootfs, rootfs, targets));
-  return { ...opened, ...prepared, paxOwners: "count" };
+  const { finished, ...opened } = await openAndFinish(source, options, {
+    prepare: (rootfs) => prepare(rootfs, rootfs, targets),
+    finish: digest,
+  });
+  return { ...opened, ...finished, paxOwners: "count" };
 }
 
 /**
@@ -194,19 +210,21 @@ async function readLayers(
   source: ImageSource,
   options: OpenOptions,
   targets: readonly DigestTarget[],
-  prepare: Prepare,
-  isChanged: boolean,
+  { prepare, digest, isChanged }: Steps & { readonly isChanged: boolean },
 ): Promise<Read> {
   const counted = targets.filter(({ rules }) => rules.paxOwners === "count");
   const ignored = targets.filter(({ rules }) => rules.paxOwners === "ignored");
   const [paxOwners, wanted] =
     isChanged || counted.length > 0 ? (["count", counted] as const) : (["ignored", ignored] as const);
-  const { prepared, ...opened } = await openAndPrepare(source, { ...options, paxOwners }, (rootfs) =>
-    prepare(rootfs, rootfs, wanted),
+  // What its files hold is known when the tree is, and known layers are still being hashed.
+  const { prepared, ...opened } = await openAndPrepare(source, { ...options, paxOwners }, async (rootfs) =>
+    digest(await prepare(rootfs, rootfs, wanted)),
   );
   const first = { ...opened, ...prepared, paxOwners };
   if (paxOwners === "ignored" || ignored.length === 0) return first;
   const again = { ...options, paxOwners: "ignored", meanwhile: undefined } as const;
-  const second = await openAndPrepare(source, again, (rootfs) => prepare(rootfs, first.rootfs, ignored));
-  return { ...first, digests: () => [...first.digests(), ...second.prepared.digests()] };
+  const second = await openAndPrepare(source, again, async (rootfs) =>
+    digest(await prepare(rootfs, first.rootfs, ignored)),
+  );
+  return { ...first, computed: [...first.computed, ...second.prepared.computed] };
 }

@@ -1,10 +1,12 @@
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { utf8 } from "../../src/bytes.ts";
+import { toHex, utf8 } from "../../src/bytes.ts";
+import { verityDigest } from "../../src/composefs/verity.ts";
 import { HashPool } from "../../src/io/hash-pool.ts";
 import { emptyStat, lstat } from "../../src/io/libc.ts";
 import { tempDir } from "../support/temp.ts";
@@ -41,6 +43,36 @@ describe("HashPool", () => {
     await pool.finish();
     await pool.close();
     expect(await Promise.all(exits)).toEqual([[0]]);
+  });
+
+  it.each([
+    ["without threads", 1, 0],
+    ["with threads that hash, too", 3, 2],
+  ])("hashes bytes that come meanwhile, %s", async (_, jobs, threads) => {
+    const path = join(tempDir(), "file");
+    writeFileSync(path, "");
+    truncateSync(path, SIZE);
+    const stat = emptyStat();
+    lstat(utf8(`${path}\0`), stat);
+    const { exits } = countThreads();
+    let hashed = 0;
+    const pool = new HashPool("sha512", jobs, (bytes) => {
+      hashed += bytes;
+    });
+    const file = pool.add(utf8(path), stat.identity, SIZE);
+    const images = [randomBytes(4096), randomBytes(3_000_000)];
+    // Some of it before the file has its digest.
+    const hashers = images.map(() => pool.hasher("sha512"));
+    for (const [index, image] of images.entries()) hashers[index]?.update(image);
+    await pool.finish();
+    expect(hashed).toBe(SIZE);
+    expect(toHex(file.digest)).toBe(toHex(verityDigest(new Uint8Array(SIZE), "sha512")));
+    for (const [index, image] of images.entries()) {
+      expect(toHex((await hashers[index]?.digest()) ?? new Uint8Array())).toBe(toHex(verityDigest(image, "sha512")));
+    }
+    expect(hashed).toBe(SIZE);
+    await pool.close();
+    expect(exits).toHaveLength(threads);
   });
 
   it("lets its threads end by themselves, whenever it is given up", async () => {

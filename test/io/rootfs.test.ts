@@ -2,8 +2,15 @@ import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../src/bytes.ts";
-import { openAndPrepare, openRootfs } from "../../src/io/rootfs.ts";
-import { isImage, type OpenOptions, parseImageOrDirectory, parseRootfsSource } from "../../src/io/rootfs-source.ts";
+import { verityDigest } from "../../src/composefs/verity.ts";
+import { openAndFinish, openAndPrepare, openRootfs } from "../../src/io/rootfs.ts";
+import {
+  type DirectorySource,
+  isImage,
+  type OpenOptions,
+  parseImageOrDirectory,
+  parseRootfsSource,
+} from "../../src/io/rootfs-source.ts";
 import { writeDumpfile } from "../../src/tree/dumpfile.ts";
 import { readTreeFile, resolvePath } from "../../src/tree/rootfs.ts";
 import { tempDir } from "../support/temp.ts";
@@ -120,6 +127,31 @@ describe("openAndPrepare", () => {
   it("ends with the error of the preparation", async () => {
     const fail = () => Promise.reject(new Error("no"));
     await expect(openAndPrepare(parseRootfsSource(tree()), { ...OPTIONS, jobs: 2 }, fail)).rejects.toThrow("no");
+  });
+});
+
+describe("openAndFinish", () => {
+  it("hashes images when all files have their digests", async () => {
+    const image = new Uint8Array(2_000_000).fill(7);
+    const source: DirectorySource = { kind: "dir", path: tree(), subject: "tree" };
+    const { finished } = await openAndFinish(source, OPTIONS, {
+      prepare: async (rootfs) => rootfs,
+      finish: async (rootfs, newHasher) => {
+        const hasher = newHasher("sha256");
+        hasher.update(image);
+        const found = resolvePath(rootfs, "etc/selinux/policy")?.node;
+        const digest = found?.kind === "regular" && found.content.kind === "external" ? found.content.digest : null;
+        return { isHashed: digest?.some((byte) => byte !== 0), image: await hasher.digest() };
+      },
+    });
+    expect(finished).toEqual({ isHashed: true, image: verityDigest(image, "sha256") });
+  });
+
+  it("ends with the error of the last step", async () => {
+    const source: DirectorySource = { kind: "dir", path: tree(), subject: "tree" };
+    const fail = () => Promise.reject(new Error("no"));
+    const work = { prepare: async () => null, finish: fail };
+    await expect(openAndFinish(source, { ...OPTIONS, jobs: 2 }, work)).rejects.toThrow("no");
   });
 });
 

@@ -25,7 +25,7 @@ import { setTimeout } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { toHex, utf8 } from "../../src/bytes.ts";
 import { verityDigest } from "../../src/composefs/verity.ts";
-import { type ScanOptions, type ScanStats, scanAndPrepare } from "../../src/io/scan.ts";
+import { type ScanOptions, type ScanStats, type ScanWork, scanAndFinish } from "../../src/io/scan.ts";
 import { type Directory, lookup, type Node, splitPath } from "../../src/tree/node.ts";
 import { sameTree } from "../../src/tree/same-tree.ts";
 import { describeWith } from "../support/peers.ts";
@@ -33,6 +33,10 @@ import { scanDirectory } from "../support/scan.ts";
 import { tempDir } from "../support/temp.ts";
 
 const OPTIONS: ScanOptions = { algorithm: "sha256", xattrs: "all", jobs: 2 };
+const TOUCHED: ScanWork<readonly string[], readonly string[]> = {
+  prepare: async ({ touched }) => touched,
+  finish: async (touched) => touched,
+};
 
 function at(root: Directory, path: string): Node | undefined {
   return splitPath(utf8(path)).reduce<Node | undefined>(
@@ -299,13 +303,13 @@ describe("directories that were touched", () => {
       unlinkSync(join(path, name, ".tmp"));
     }
     writeFileSync(join(path, "grown/g"), "");
-    const { prepared } = await scanAndPrepare(path, OPTIONS, async ({ touched }) => touched);
+    const { finished } = await scanAndFinish(path, OPTIONS, TOUCHED);
     // What is in b has changed with the directory in it: a layer lists b on the way there.
-    expect(prepared).toEqual(["b/inner", "empty"]);
+    expect(finished).toEqual(["b/inner", "empty"]);
     await setTimeout(20);
     utimesSync(join(path, "kept"), new Date(), new Date());
-    const again = await scanAndPrepare(path, OPTIONS, async ({ touched }) => touched);
-    expect(again.prepared).toEqual(["b/inner", "empty", "kept"]);
+    const again = await scanAndFinish(path, OPTIONS, TOUCHED);
+    expect(again.finished).toEqual(["b/inner", "empty", "kept"]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { type ScanOptions, type ScanStats, scanAndPrepare } from "../../src/io/scan.ts";
+import { type ScanOptions, type ScanStats, scanAndFinish } from "../../src/io/scan.ts";
 import type { Directory } from "../../src/tree/node.ts";
 
 /** The tree below a directory, with nothing done meanwhile. */
@@ -6,5 +6,5 @@ export async function scanDirectory(
   path: string,
   options: ScanOptions,
 ): Promise<{ readonly root: Directory; readonly stats: Readonly<ScanStats> }> {
-  return scanAndPrepare(path, options, async () => null);
+  return scanAndFinish(path, options, { prepare: async () => null, finish: async () => null });
 }
