@@ -41,6 +41,10 @@ const utimensat: (dirfd: number, path: Uint8Array, times: BigInt64Array, flags: 
   "int utimensat(int dirfd, const uint8_t *path, const int64_t *times, int flags)",
 );
 
+const schedule: (thread: number, policy: number, priority: Int32Array) => number = libc.func(
+  "int sched_setscheduler(int pid, int policy, const int32_t *priority)",
+);
+
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EMPTY_PATH = 0x1000;
@@ -316,3 +320,13 @@ function lastError(syscall: string): NodeJS.ErrnoException {
   const code = Object.entries(koffi.os.errno).find(([, number]) => number === errno)?.[0] ?? `errno ${errno}`;
   return Object.assign(new Error(`${code}: ${syscall}`), { code, errno, syscall });
 }
+
+/**
+ * Has this thread wait for its turn when it wakes up, rather than interrupt another one (SCHED_BATCH, sched(7)): for
+ * work beside that of a thread that everything waits for. Its share of the processor stays what it is. Where the system
+ * does not allow it, nothing changes.
+ */
+export function neverInterrupt(): void {
+  schedule(0, SCHED_BATCH, Int32Array.of(0));
+}
+const SCHED_BATCH = 3;

@@ -1,8 +1,7 @@
 /**
  * Reads layers on several threads, this one among them. Whoever is free takes the next layer, the largest first, and
  * reads it whole: bytes of layers never travel between threads, only what the layers hold does. Those that are only
- * hashed are hashed meanwhile, on the threads that node has for files. Another thread sees to that: this one builds
- * trees for tenths of a second without a pause.
+ * hashed are hashed meanwhile. Another thread sees to that: this one builds trees for tenths of a second without a pause.
  */
 import { availableParallelism } from "node:os";
 import { SealError } from "../../errors.ts";
@@ -100,7 +99,8 @@ export class LayerThreads {
       this.#start(work, early ?? new LayerThread());
       early = null;
     };
-    if (isHashedBeside) start({ kind: "hash", layers: known, thread: threads, atOnce: jobs });
+    // This one keeps a core busy, too.
+    if (isHashedBeside) start({ kind: "hash", layers: known, thread: threads, atOnce: jobs - 1 });
     for (let thread = 1; thread < threads; thread++) start({ kind: "read", layers: this.#layers, thread });
     early?.dismiss();
     if (isLarge && threads === 1 && !isHashedBeside) setForWork();

@@ -3,10 +3,18 @@ import { parentPort } from "node:worker_threads";
 import { SealError } from "../../errors.ts";
 import { encodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
+import { neverInterrupt } from "../libc.ts";
 import { useLibcrypto } from "../libcrypto.ts";
 import { setForWork } from "../v8-settings.ts";
 import type { Layer } from "./layer.ts";
-import { hashOnly, type LayerReading, type ReadingPort, type ReadSince, readContents } from "./read-contents.ts";
+import {
+  hashOnly,
+  hashOnlyHere,
+  type LayerReading,
+  type ReadingPort,
+  type ReadSince,
+  readContents,
+} from "./read-contents.ts";
 import { NotNeeded, ReadingState } from "./reading-state.ts";
 import { PieceMemory } from "./stored-file.ts";
 
@@ -25,7 +33,10 @@ export type LayerWork = {
   readonly thread: number;
 } & (
   | { readonly kind: "read" }
-  /** They are only hashed, by this thread alone, so many at the same time. */
+  /**
+   * They are only hashed, which no other thread like this one does: so many at the same time, on the threads that node
+   * has for files; one at a time on this one, which saves the way there and back for each piece.
+   */
   | { readonly kind: "hash"; readonly atOnce: number }
 );
 
@@ -61,8 +72,10 @@ parentPort?.once("message", (question: ReadQuestion | null) => {
     state.reader(() => readFree(work, reading, state));
     return;
   }
+  neverInterrupt();
   const rest = work.layers.values();
-  for (let count = 0; count < work.atOnce; count++) hashFree(rest, work.thread, state);
+  const hash = work.atOnce === 1 ? hashOnlyHere : hashOnly;
+  for (let count = 0; count < work.atOnce; count++) hashFree(rest, work.thread, state, hash);
 });
 
 async function readFree({ layers, thread }: LayerWork, reading: LayerReading, state: ReadingState): Promise<void> {
@@ -75,7 +88,12 @@ async function readFree({ layers, thread }: LayerWork, reading: LayerReading, st
 }
 
 /** Hashes one layer after the other, of those that others hash, too. */
-async function hashFree(layers: Iterator<NumberedLayer>, thread: number, state: ReadingState): Promise<void> {
+async function hashFree(
+  layers: Iterator<NumberedLayer>,
+  thread: number,
+  state: ReadingState,
+  hash: typeof hashOnly | typeof hashOnlyHere,
+): Promise<void> {
   let unsaid = 0;
   const note = ({ stored }: ReadSince) => {
     unsaid += stored;
@@ -90,7 +108,7 @@ async function hashFree(layers: Iterator<NumberedLayer>, thread: number, state: 
         port.onProgress(since);
         note(since);
       };
-      await hashOnly(layer, { onProgress }, memory);
+      await hash(layer, { onProgress }, memory);
       return { number, encoded: null };
     });
   }

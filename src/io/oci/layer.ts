@@ -6,7 +6,7 @@ import type { StoredForm } from "../../oci/layer-form.ts";
 import { compressionOf, decompressed } from "./decompress.ts";
 import { FormWatcher } from "./layer-form.ts";
 import { pieceHash } from "./piece-hash.ts";
-import { type PieceMemory, type StoredFile, storedPieces } from "./stored-file.ts";
+import { type PieceMemory, type StoredFile, storedPieces, storedPiecesHere } from "./stored-file.ts";
 
 /** A layer of an image, opened for reading. */
 export interface Layer {
@@ -53,7 +53,7 @@ export async function* unpackLayer(
     const head = first.done === true ? new Uint8Array() : first.value;
     const compression = compressionOf(head);
     const form = new FormWatcher(compression);
-    const stored = verified(startingWith(head, pieces), digest, { subject, what: "the blob" }, (piece, bytes) => {
+    const stored = verified(startingWith(head, pieces), digest, { subject, what: THE_BLOB }, (piece, bytes) => {
       form.stored(piece);
       onStored?.(bytes);
     });
@@ -87,11 +87,34 @@ export async function hashLayer(
   onStored: (bytes: number) => void,
   memory?: PieceMemory,
 ): Promise<void> {
-  const options = { subject: file.subject, what: "the blob", readsAhead: true };
+  const options = { subject: file.subject, what: THE_BLOB, readsAhead: true };
   const stored = storedPieces(file, READ_AT_ONCE, memory);
   const pieces = verified(stored, digest, options, (_, bytes) => onStored(bytes));
   for await (const _ of pieces);
 }
+
+/** {@link hashLayer} on this thread, which does nothing else meanwhile. @throws SealError as that does */
+export function hashLayerHere(
+  { file, digest }: Pick<Layer, "file" | "digest">,
+  onStored: (bytes: number) => void,
+  memory: PieceMemory,
+): void {
+  const hash = digest === null ? null : pieceHash(digest.algorithm);
+  try {
+    let bytes = 0;
+    for (const piece of storedPiecesHere(file, memory)) {
+      hash?.updateHere(piece);
+      bytes += piece.length;
+      onStored(bytes);
+    }
+    checkDigest(hash?.digest() ?? null, digest, file.subject, THE_BLOB);
+  } finally {
+    hash?.free();
+  }
+}
+
+/** What is hashed as it is stored, in messages. */
+const THE_BLOB = "the blob";
 
 async function* startingWith(first: Uint8Array, pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   if (first.length > 0) yield first;
@@ -145,7 +168,7 @@ async function* verified(
 
 /** @throws SealError `input` when bytes don't have the digest that they are named by */
 export function checkBlob(bytes: Uint8Array, digest: BlobDigest, subject: string): void {
-  checkDigest(createHash(digest.algorithm).update(bytes).digest("hex"), digest, subject, "the blob");
+  checkDigest(createHash(digest.algorithm).update(bytes).digest("hex"), digest, subject, THE_BLOB);
 }
 
 function isSame(a: BlobDigest, b: BlobDigest | null): boolean {

@@ -9,6 +9,8 @@ const WORTH_WAY = 64 << 10;
 export interface PieceHash {
   /** @returns null: it is hashed; else it must stay as it is, and nothing else be called, until this has ended */
   update(piece: Uint8Array): Promise<void> | null;
+  /** Hashes a piece on this thread. */
+  updateHere(piece: Uint8Array): void;
   /** The hash of all pieces, in lower-case hex. */
   digest(): string;
   free(): void;
@@ -22,21 +24,24 @@ export function pieceHash(algorithm: string, find?: (prototype: string) => unkno
   const beside = HashBeside.of(algorithm, find);
   if (beside === null) {
     const hash = createHash(algorithm);
+    const updateHere = (piece: Uint8Array) => void hash.update(piece);
     const update = (piece: Uint8Array) => {
-      hash.update(piece);
+      updateHere(piece);
       return null;
     };
-    return { update, digest: () => hash.digest("hex"), free: () => {} };
+    return { update, updateHere, digest: () => hash.digest("hex"), free: () => {} };
   }
   const check = (isDone: boolean) => {
     if (!isDone) throw new Error("libcrypto can't hash");
   };
+  const updateHere = (piece: Uint8Array) => check(beside.updateHere(piece));
   return {
     update: (piece) => {
       if (piece.length >= WORTH_WAY) return beside.update(piece).then(check);
-      check(beside.updateHere(piece));
+      updateHere(piece);
       return null;
     },
+    updateHere,
     digest: () => {
       const digest = beside.digest();
       check(digest !== null);

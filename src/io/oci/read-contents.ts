@@ -9,7 +9,7 @@ import { type ExternalContent, INLINE_LIMIT } from "../../tree/node.ts";
 import { giveWay } from "../give-way.ts";
 import { type TarEntry, TarReader, type TarSink } from "../tar/read.ts";
 import { type ContentNeeds, isNeeded, memoryFor } from "./kept-contents.ts";
-import { hashLayer, type Layer, unpackLayer } from "./layer.ts";
+import { hashLayer, hashLayerHere, type Layer, unpackLayer } from "./layer.ts";
 import type { PieceMemory } from "./stored-file.ts";
 import { type WrittenContents, WrittenHasher } from "./written-contents.ts";
 
@@ -106,12 +106,21 @@ export async function hashOnly(
   port: Pick<ReadingPort, "onProgress">,
   memory: PieceMemory,
 ): Promise<void> {
+  await hashLayer(layer, reporting(port), memory);
+}
+
+/** {@link hashOnly} on this thread, without a pause. */
+export function hashOnlyHere(layer: Layer, port: Pick<ReadingPort, "onProgress">, memory: PieceMemory): void {
+  hashLayerHere(layer, reporting(port), memory);
+}
+
+/** Reports how many bytes were added since it was called before. */
+function reporting(port: Pick<ReadingPort, "onProgress">): (bytes: number) => void {
   let last = 0;
-  const onStored = (bytes: number) => {
+  return (bytes) => {
     port.onProgress({ ...NOTHING, stored: bytes - last });
     last = bytes;
   };
-  await hashLayer(layer, onStored, memory);
 }
 
 /**

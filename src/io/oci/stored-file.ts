@@ -1,6 +1,7 @@
 /** Files that are stored as a range of bytes: whole files of a directory, or members of an uncompressed archive. */
+import { closeSync, openSync, readSync } from "node:fs";
 import { constants, type FileHandle, open, stat } from "node:fs/promises";
-import { inputError } from "../../errors.ts";
+import { inputError, type SealError } from "../../errors.ts";
 import { isSystemError, reasonOf } from "../files.ts";
 
 /** A file on disk that is read in pieces. */
@@ -16,6 +17,8 @@ export interface StoredFile {
 }
 
 const CHUNK_SIZE = 256 << 10;
+/** Without waiting for a writer should a FIFO have taken the place of the file. */
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
 
 /**
  * Memory for pieces of files that are read one after the other. Where each file has memory of its own, much of the time
@@ -38,7 +41,7 @@ export async function wholeFile(subject: string, path: string): Promise<StoredFi
     if (!stats.isFile()) throw inputError(subject, "is not a regular file");
     return { subject, path, start: 0, size: stats.size };
   } catch (error) {
-    throw isSystemError(error) ? inputError(subject, `can't be read: ${reasonOf(error)}`, error) : error;
+    throw unreadable(subject, error);
   }
 }
 
@@ -65,14 +68,40 @@ export async function* storedPieces(
         start + done,
         subject,
       );
-      if (length === 0)
-        throw inputError(subject, "became shorter while it was read; run seal again when nothing writes to it");
+      if (length === 0) throw shortened(subject);
       yield buffer.subarray(0, length);
       done += length;
     }
   } finally {
     await handle.close();
   }
+}
+
+/**
+ * {@link storedPieces} for a thread that has nothing else to do than wait for them. Each is good until the next is
+ * asked for.
+ */
+export function* storedPiecesHere(
+  { subject, path, start, size }: StoredFile,
+  memory: PieceMemory,
+): Generator<Uint8Array> {
+  const [buffer = Buffer.alloc(0)] = memory.buffers(Math.min(size, CHUNK_SIZE));
+  const descriptor = explainedHere(subject, () => openSync(path, OPEN_FLAGS));
+  try {
+    for (let done = 0; done < size; ) {
+      const wanted = Math.min(size - done, CHUNK_SIZE);
+      const length = explainedHere(subject, () => readSync(descriptor, buffer, 0, wanted, start + done));
+      if (length === 0) throw shortened(subject);
+      yield buffer.subarray(0, length);
+      done += length;
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function shortened(subject: string): SealError {
+  return inputError(subject, "became shorter while it was read; run seal again when nothing writes to it");
 }
 
 /** Bytes from a place of a file, fewer where it ends. @throws SealError `input` when it can't be read */
@@ -98,7 +127,7 @@ export async function readStored(
 }
 
 async function opened(subject: string, path: string): Promise<FileHandle> {
-  return explained(subject, open(path, constants.O_RDONLY | constants.O_NONBLOCK));
+  return explained(subject, open(path, OPEN_FLAGS));
 }
 
 /** Up to as many bytes as the buffer takes; 0 where the file ends. */
@@ -110,6 +139,18 @@ async function explained<Result>(subject: string, work: Promise<Result>): Promis
   try {
     return await work;
   } catch (error) {
-    throw isSystemError(error) ? inputError(subject, `can't be read: ${reasonOf(error)}`, error) : error;
+    throw unreadable(subject, error);
   }
+}
+
+function explainedHere<Result>(subject: string, work: () => Result): Result {
+  try {
+    return work();
+  } catch (error) {
+    throw unreadable(subject, error);
+  }
+}
+
+function unreadable(subject: string, error: unknown): unknown {
+  return isSystemError(error) ? inputError(subject, `can't be read: ${reasonOf(error)}`, error) : error;
 }

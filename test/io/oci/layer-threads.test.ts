@@ -1,7 +1,7 @@
 /** Layers read by several threads: the same as by one, and the same error, whoever comes first. */
 import { createHash, randomFillSync } from "node:crypto";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
@@ -13,7 +13,7 @@ import { SealError } from "../../../src/errors.ts";
 import type { Layer } from "../../../src/io/oci/layer.ts";
 import { earlyThread, type LayerTask, LayerThreads } from "../../../src/io/oci/layer-threads.ts";
 import type { LayerReading } from "../../../src/io/oci/read-contents.ts";
-import { wholeFile } from "../../../src/io/oci/stored-file.ts";
+import { type StoredFile, wholeFile } from "../../../src/io/oci/stored-file.ts";
 import { encodeLayer } from "../../../src/tree/layer-codec.ts";
 import type { LayerContents } from "../../../src/tree/layer-contents.ts";
 import { tarArchive, tarDirectory, tarFile } from "../../support/tar.ts";
@@ -55,6 +55,12 @@ async function workOff(tasks: readonly LayerTask[], jobs: number): Promise<(Laye
     await threads.close();
     expect(stored).toBeGreaterThan(0);
   }
+}
+
+/** How many threads of this process have SCHED_BATCH, 3: the 39th field after the name (proc_pid_stat(5)). */
+function batchThreads(): number {
+  const stats = readdirSync("/proc/self/task").map((id) => readFileSync(`/proc/self/task/${id}/stat`, "latin1"));
+  return stats.filter((stat) => stat.slice(stat.lastIndexOf(")") + 2).split(" ")[38] === "3").length;
 }
 
 describe("LayerThreads", () => {
@@ -183,7 +189,7 @@ describe("LayerThreads", () => {
       await threads.close();
     });
 
-    it.each([1, 2])("tell which one is not what it was, with %i at work", async (jobs) => {
+    it.each([1, 2, 3])("tell which one is not what it was, with %i at work", async (jobs) => {
       const changed = Uint8Array.from(BYTES);
       changed[BYTES.length - 1] = 1;
       const tasks = [...(await all()), await known("changed", changed)];
@@ -191,6 +197,29 @@ describe("LayerThreads", () => {
       await expect(reading).rejects.toThrow(/^changed: the blob has the digest sha256:/);
       await expect(reading).rejects.toMatchObject({ code: "input" });
       expect(await workOff(tasks.slice(0, 3), jobs)).toEqual([null, null, null]);
+    });
+
+    it.each([1, 2, 3])("tell which one can't be read, with %i at work", async (jobs) => {
+      const tasks = await all();
+      const [first] = tasks;
+      const changed = (file: Partial<StoredFile>) => {
+        const layer = first?.layer as Layer;
+        return [...tasks, { layer: { ...layer, file: { ...layer.file, ...file } }, isKnown: true }];
+      };
+      await expect(workOff(changed({ path: join(tempDir(), "gone"), subject: "gone" }), jobs)).rejects.toThrow(
+        "gone: can't be read: no such file or directory",
+      );
+      await expect(workOff(changed({ size: BYTES.length + 1, subject: "short" }), jobs)).rejects.toThrow(
+        "short: became shorter while it was read; run seal again when nothing writes to it",
+      );
+    });
+
+    it("don't interrupt the threads that everything waits for", async () => {
+      const threads = new LayerThreads(await all(), READING, { jobs: 2, onProgress: () => {} });
+      await threads.contents(0);
+      expect(batchThreads()).toBe(1);
+      await threads.close();
+      expect(batchThreads()).toBe(0);
     });
 
     it("say how far they are while one is hashed", async () => {

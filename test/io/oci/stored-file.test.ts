@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { PieceMemory, storedPieces, wholeFile } from "../../../src/io/oci/stored-file.ts";
+import { PieceMemory, storedPieces, storedPiecesHere, wholeFile } from "../../../src/io/oci/stored-file.ts";
 import { tempDir } from "../../support/temp.ts";
 
 it("reads small and large files into one memory, in pieces of the size that is asked for", async () => {
@@ -22,6 +22,21 @@ it("reads small and large files into one memory, in pieces of the size that is a
     expect(pieces).toHaveLength(Math.ceil(size / 1000));
   }
   expect(buffers.size).toBe(2);
+});
+
+it("reads files without giving way", async () => {
+  const memory = new PieceMemory();
+  for (const size of [1_000_000, 0, 10, 1 << 18]) {
+    const content = Buffer.from(Array.from({ length: size }, (_, index) => index ^ size));
+    const path = join(tempDir(), "file");
+    writeFileSync(path, Buffer.concat([Buffer.from("head"), content, Buffer.from("tail")]));
+    const pieces: Buffer[] = [];
+    for (const piece of storedPiecesHere({ subject: "file", path, start: 4, size }, memory)) {
+      pieces.push(Buffer.from(piece));
+    }
+    expect(pieces).toHaveLength(Math.ceil(size / 2 ** 18));
+    expect(Buffer.concat(pieces).equals(content)).toBe(true);
+  }
 });
 
 it("takes larger memory for a larger piece", () => {
