@@ -42,7 +42,10 @@ describe("a program with the public API alone", () => {
   it("seals a root filesystem, as the command does", async () => {
     const cwd = workplace();
     const source = api.parseRootfsSource("dir:root");
-    const { sealed } = await api.sealRootfs(source, { signing: await signing() }, { ...api.QUIET, cwd });
+    const ukis: api.PeImage[] = [];
+    const options = { signing: await signing(), onUki: (uki: api.PeImage) => void ukis.push(uki) };
+    const { sealed } = await api.sealRootfs(source, options, { ...api.QUIET, cwd });
+    expect(ukis).toEqual([sealed.uki]);
 
     expect(await seal(["rootfs", "root", ...KEYS, "--output", "out"], { cwd })).toMatchObject({ code: 0 });
     const files = sealed.plan.files.map(

@@ -8,7 +8,7 @@ import { alignUp } from "../bytes.ts";
 import { type Chunks, forEachPiece, joinChunks, sliceChunks } from "../chunks.ts";
 import { inputError } from "../errors.ts";
 import { CERTIFICATE_ALIGNMENT, imageEnd } from "./certtable.ts";
-import { digestOf } from "./digest.ts";
+import { digestOf, keepDigest } from "./digest.ts";
 import type { PeImage, PeSection } from "./headers.ts";
 
 /** The hash algorithms that Authenticode signatures and signature lists use here. */
@@ -43,6 +43,14 @@ export function hashedContent(pe: PeImage): Chunks {
     hashedContents.set(pe, content);
   }
   return content;
+}
+
+/**
+ * Has {@link authentihash} give a hash for an image that has been computed of the same image with other signatures, which
+ * do not count.
+ */
+export function keepAuthentihash(pe: PeImage, algorithm: AuthentihashAlgorithm, hash: Uint8Array): void {
+  keepDigest(algorithm, hashedContent(pe), hash);
 }
 
 /** How many zeros signing adds: 0 to 7. */

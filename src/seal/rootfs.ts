@@ -6,6 +6,7 @@ import type { BootFile } from "../boot/plan.ts";
 import type { RootfsSource } from "../io/rootfs-source.ts";
 import { inTheWay } from "../lint/boot-entries.ts";
 import { bootDefects } from "../lint/image-defects.ts";
+import type { PeImage } from "../pe/headers.ts";
 import { someOf } from "../text.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 import type { RootfsDigests } from "./digest.ts";
@@ -23,6 +24,8 @@ export interface SealRootfsOptions extends SealOptions {
   readonly digest?: string | undefined;
   /** SOURCE_DATE_EPOCH of the build, for {@link RootfsSealing.views}; absent: not set. */
   readonly sourceDate?: Date | null | undefined;
+  /** Called with the finished UKI, before it is judged, which keeps this thread busy for a while. */
+  readonly onUki?: ((uki: PeImage) => void) | undefined;
 }
 
 /** A sealed root filesystem; nothing is written yet. */
@@ -66,6 +69,7 @@ export async function sealRootfs(
   const named = await openNamed(source, { plan: planOf(options), digest, allowMissingVerity, uki, onDigest }, ports);
   const { rootfs, computed, mount } = named;
   const ahead = await sealTreeWith(options, rootfs, named);
+  options.onUki?.(ahead.uki);
   const { signing, now, enrolled } = options;
   const tree = await treeWarnings(rootfs, {
     arch: ahead.tree.arch,

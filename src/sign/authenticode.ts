@@ -6,7 +6,7 @@ import { alignUp } from "../bytes.ts";
 import { type Chunks, concat, joinChunks, type Patch, piecesOf, readRange, sliceChunks } from "../chunks.ts";
 import { inputError, SealError } from "../errors.ts";
 import { addressWarnings } from "../pe/address-overlap.ts";
-import { hasSectionGaps, securityDirectory } from "../pe/authentihash.ts";
+import { hasSectionGaps, keepAuthentihash, securityDirectory } from "../pe/authentihash.ts";
 import {
   CERTIFICATE_ALIGNMENT,
   encodeCertificateTable,
@@ -81,7 +81,9 @@ async function signImage(pass: PePass, signer: Signer, options: SignOptions): Pr
   const digest = pass.hash("sha256");
   const signature = await signMessage(peMessage(digest, options.signingTime), signer);
   checkSignature(signature, digest, signer);
-  return attachEntry(pass, signature, options.append);
+  const signed = attachEntry(pass, signature, options.append);
+  keepAuthentihash(signed, "sha256", digest);
+  return signed;
 }
 
 /**

@@ -1,13 +1,16 @@
+import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { equalBytes, toHex } from "../../src/bytes.ts";
 import { concat } from "../../src/chunks.ts";
-import { authentihash } from "../../src/pe/authentihash.ts";
+import { authentihash, hashedContent } from "../../src/pe/authentihash.ts";
 import { readCertificateTable } from "../../src/pe/certtable.ts";
 import { peChecksum } from "../../src/pe/checksum.ts";
+import { isWorthAhead } from "../../src/pe/digest.ts";
 import { parsePe } from "../../src/pe/headers.ts";
 import { type SignOptions, signingWarnings, signPe } from "../../src/sign/authenticode.ts";
 import { AUTHENTICODE_VECTORS, type VectorKey, vectorSigner } from "../support/signing.ts";
+import { tinyEfi } from "../support/tiny-efi.ts";
 import { vector } from "../support/vectors.ts";
 
 const TIME = new Date("2026-01-02T03:04:05Z");
@@ -61,6 +64,19 @@ describe("signPe", () => {
     const once = await sign(pe("plain"));
     expect(toHex(await sign(pe("signed-twice")))).toBe(toHex(once));
     expect(toHex(await sign(once))).toBe(toHex(once));
+  });
+
+  it.each([false, true])("hashes a large image once, what is signed: %s", async (append) => {
+    const data = randomBytes((2 << 20) + 5);
+    const plain = parsePe([tinyEfi({ padded: false, sections: [{ name: ".data", data }] })], "x.efi");
+    const once = await signPe(plain, vectorSigner("other"), ONCE);
+    const signed = await signPe(once, vectorSigner("signer"), { ...ONCE, append });
+    const read = parsePe([concat(signed.file)], "x.efi");
+    expect(isWorthAhead("sha256", hashedContent(read))).toBe(true);
+    for (const pe of [once, signed]) {
+      expect(isWorthAhead("sha256", hashedContent(pe))).toBe(false);
+      expect(toHex(authentihash(pe, "sha256"))).toBe(toHex(authentihash(read, "sha256")));
+    }
   });
 
   it("keeps them with append, byte for byte, and adds its own at the end", async () => {

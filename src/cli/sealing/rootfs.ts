@@ -5,8 +5,10 @@ import { replaceDirectory } from "../../io/new-directory.ts";
 import { liesIn } from "../../io/paths.ts";
 import { sourceDate } from "../../io/process-port.ts";
 import type { RootfsSource } from "../../io/rootfs-source.ts";
+import type { PeImage } from "../../pe/headers.ts";
 import type { RootfsDigests } from "../../seal/digest.ts";
 import { sealRootfs } from "../../seal/rootfs.ts";
+import { hashWhole } from "../build-uki/report.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { planFrom } from "../digest/plan.ts";
@@ -65,10 +67,16 @@ async function runSealRootfs(context: Context, options: Options): Promise<0> {
     digested = process.elapsed();
     if (computed !== null) recordAhead(computed);
   };
-  const how = { ...given, plan, digest, sourceDate: sourceDate(process.env), onDigest };
+  let hashing = Promise.resolve();
+  const onUki = (uki: PeImage) => {
+    hashing = hashWhole(uki);
+    // Its error comes where the report is waited for.
+    hashing.catch(() => {});
+  };
+  const how = { ...given, plan, digest, sourceDate: sourceDate(process.env), onDigest, onUki };
   const sealing = await sealRootfs(source, how, portsOf(context, options));
   const { rootfs, sealed, judged } = sealing;
-  const reporting = sealReport(rootfs.subject, sealing, given.signing ?? null);
+  const reporting = hashing.then(() => sealReport(rootfs.subject, sealing, given.signing ?? null));
   const reportBytes = reporting.then((made) => Buffer.from(`${JSON.stringify(made, null, 2)}\n`));
   // Its error comes where the report is waited for.
   reportBytes.catch(() => {});
