@@ -14,7 +14,7 @@ import { SealError } from "../errors.ts";
 import type { DigestSlab } from "../tree/node.ts";
 import { PooledContent } from "../tree/pooled-content.ts";
 import { giveWay } from "./give-way.ts";
-import { type Batch, BatchWriter, claim, type FileBatch, type Piece, pathIn } from "./hash-batch.ts";
+import { type Batch, BatchWriter, claim, type FileBatch, pathIn } from "./hash-batch.ts";
 import { type HashedBatch, hashBatch } from "./hash-file.ts";
 import type { HashAnswer, HashQuestion } from "./hash-worker.ts";
 import type { FileIdentity } from "./libc.ts";
@@ -140,24 +140,21 @@ export class HashPool {
 
   /** @param path is kept */
   #split(path: Uint8Array, identity: FileIdentity, size: number, digest: Uint8Array): void {
-    const parts: Piece[] = [];
     const pieces = new Pieces();
-    for (let offset = 0; offset < size; offset += PIECE_BYTES) {
-      const part = { offset, size: Math.min(PIECE_BYTES, size - offset) };
-      parts.push(part);
-      pieces.add(part.size);
-    }
     let isRelinked = false;
-    for (const [index, part] of parts.entries()) {
-      this.#single.add(path, path.length, identity, part.size);
-      const batch = this.#single.take(this.#algorithm, part);
+    // None is stored before this thread gives way, and all have been added by then.
+    for (let offset = 0; offset < size; offset += PIECE_BYTES) {
+      const piece = { offset, size: Math.min(PIECE_BYTES, size - offset) };
+      const index = pieces.add(piece.size);
+      this.#single.add(path, path.length, identity, piece.size);
+      const batch = this.#single.take(this.#algorithm, piece);
       const store = ({ hashes, relinked }: HashedBatch) => {
         isRelinked ||= relinked.length > 0;
         if (!pieces.store(index, hashes)) return;
         pieces.digestInto(digest, this.#algorithm);
         if (isRelinked) this.#relinked.push({ path, digest });
       };
-      this.#queue({ batch, bytes: part.size, store });
+      this.#queue({ batch, bytes: piece.size, store });
     }
   }
 

@@ -1,6 +1,6 @@
 /**
  * System calls that node has no function for: exact metadata and extended attributes of paths that are bytes, without
- * following symlinks, opening a file step by step, and setting exact times. Linux only.
+ * following symlinks, opening a file step by step, setting exact times, and how a thread is scheduled. Linux only.
  *
  * Paths are NUL-terminated buffers. Failures are thrown as node's own file system errors are: with
  * `code` and `syscall`.
