@@ -53,7 +53,7 @@ const built: InputOptions = {
 
 /** Modules of the program that all verbs take to their help pages and to the checks of their options. */
 const STARTED =
-  /\/node_modules\/commander\/|\/src\/(?:errors|cli\/(?:command|global-options|version|options\/(?:check|declaration|group|option|risk|spelling)))\.ts$/;
+  /\/node_modules\/commander\/|\/src\/(?:errors|io\/v8-settings|cli\/(?:command|global-options|version|options\/(?:check|declaration|group|option|risk|spelling)))\.ts$/;
 
 /** One file of CommonJS, in dist/cli. */
 function single(name: string, source: string): RolldownOptions {

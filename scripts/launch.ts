@@ -25,7 +25,7 @@ function tooOld(version: string, path: string): string | null {
 const old = tooOld(process.versions.node, process.execPath);
 if (old === null) {
   const directory = import.meta.dirname;
-  runProgram(loader(inDirectory(directory), codeIn(directory)).load);
+  runProgram(loader(inDirectory(directory), codeIn(directory)));
 } else {
   process.stderr.write(old);
   process.exitCode = 2;

@@ -16,6 +16,12 @@ type Lazy = (name: string, isDefault?: boolean) => () => unknown;
 type OnDemand = <Value>(make: () => Value) => () => Value;
 type Chunk = (exports: object, require: Load, lazy: Lazy, onDemand: OnDemand, file: string, directory: string) => void;
 
+/** What a program may change of how it is loaded. */
+export interface Loading {
+  /** Called with what loads a chunk, or a module from outside, for the first time; returns what that returns. */
+  around: <Result>(load: () => Result) => Result;
+}
+
 /** Code of chunks, by their name; undefined for what there is none of. */
 export interface Code {
   readonly get: (name: string) => Buffer | undefined;
@@ -113,14 +119,17 @@ function installed(file: string): Load {
 export function loader(
   { directory, read, outside }: Source,
   code: Code,
-): { readonly load: Load; readonly scripts: Map<string, Script> } {
+): { readonly load: Load; readonly loading: Loading; readonly scripts: Map<string, Script> } {
   const loaded = new Map<string, object>();
   const scripts = new Map<string, Script>();
+  const loading: Loading = { around: (load) => load() };
 
   function load(name: string): unknown {
-    if (!name.startsWith("./")) return outside(name);
-    const known = loaded.get(name);
-    if (known !== undefined) return known;
+    if (!name.startsWith("./")) return loading.around(() => outside(name));
+    return loaded.get(name) ?? loading.around(() => loadChunk(name));
+  }
+
+  function loadChunk(name: string): object {
     const filename = directory + name.slice(1);
     const script = new Script(read(name), { filename, cachedData: code.get(name) });
     scripts.set(name, script);
@@ -142,7 +151,7 @@ export function loader(
     };
   }
 
-  return { load, scripts };
+  return { load, loading, scripts };
 }
 
 function onDemand<Value>(make: () => Value): () => Value {
@@ -154,14 +163,14 @@ function onDemand<Value>(make: () => Value): () => Value {
 }
 
 /** Has the command line of the process run by the program that a loader has. */
-export function runProgram(load: Load): void {
+export function runProgram({ load, loading }: { readonly load: Load; readonly loading: Loading }): void {
   const program = load("./program.js");
-  if (isProgram(program)) void program.main();
+  if (isProgram(program)) void program.main(loading);
 }
 
 /** The module that holds the program. */
 interface Program {
-  main(): Promise<void>;
+  main(loading: Loading): Promise<void>;
 }
 
 function isProgram(module: unknown): module is Program {

@@ -7,9 +7,20 @@
  *   HASH       what V8 knows its flags by where none are set, in hex
  *   DIRECTORY  where the file goes
  */
-import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  linkSync,
+  lutimesSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { run } from "../src/cli/main.ts";
 import { VERBS } from "../src/cli/verbs.ts";
@@ -24,6 +35,9 @@ const usual = Buffer.from(hash, "hex");
 if (usual.length !== 4 || output === "") throw new Error("usage: node FLAGS scripts/make-code.ts HASH DIRECTORY");
 const project = fileURLToPath(new URL("..", import.meta.url));
 const directory = join(project, "dist/cli");
+const inputs = join(project, "test/vectors/uki/inputs");
+/** With an SELinux policy and files of several kinds. */
+const image = `oci-archive:${join(project, "test/vectors/oci/boot-selinux.oci.tar")}`;
 
 /** A host without a terminal. @returns also what was written to standard error */
 function silentHost(cwd: string): { readonly host: ProcessPort; readonly said: string[] } {
@@ -41,7 +55,7 @@ function silentHost(cwd: string): { readonly host: ProcessPort; readonly said: s
 }
 
 /** What is run, each with the exit code that it has. */
-function invocations(inputs: string): (readonly [number, readonly string[]])[] {
+function invocations(): (readonly [number, readonly string[]])[] {
   const key = ["--key", join(inputs, "db2048.key"), "--cert", join(inputs, "db2048.crt")];
   const uki = ["--linux", join(inputs, "kernel"), "--stub", join(inputs, "stub-wide"), "--os-release", "ID=x"];
   return [
@@ -51,6 +65,10 @@ function invocations(inputs: string): (readonly [number, readonly string[]])[] {
     [2, ["compute-digest", "--none"]],
     [3, ["compute-digest", "missing"]],
     [0, ["compute-digest", "tree", "--json"]],
+    [0, ["compute-digest", image, "--cache", "cache"]],
+    [0, ["rootfs", "tree", ...key, "-o", "out"]],
+    [1, ["lint", "tree"]],
+    [1, ["lint", image]],
     [0, ["build-uki", ...uki, "-o", "uki.efi"]],
     [0, ["sign", "uki.efi", ...key, "-o", "signed.efi"]],
     [0, ["verify", "signed.efi", "--cert", join(inputs, "db2048.crt")]],
@@ -69,16 +87,51 @@ function asUsual(code: Buffer): Buffer {
   return code;
 }
 
+/** Contexts of an SELinux policy, of which each is compiled in another way. */
+const CONTEXTS = `/.*	system_u:object_r:default_t:s0
+/usr/bin(/.*)?	system_u:object_r:bin_t:s0
+/usr/lib/.*\\.so(\\.[0-9]+)*	--	system_u:object_r:lib_t:s0
+/usr/bin/true	--	system_u:object_r:exec_t:s0
+/dev/[hs]d[a-z][^/]*	-b	system_u:object_r:disk_t:s0
+/boot	-d	system_u:object_r:boot_t:s0
+/run/.*	<<none>>
+`;
+
+/** Writes a root filesystem with all that seal looks at: kernel, programs, a policy, files of several kinds. */
+function makeTree(root: string): void {
+  const files = {
+    "usr/bin/true": "x".repeat(5000),
+    "usr/lib/os-release": "ID=x",
+    "usr/lib/modules/1/vmlinuz": readFileSync(join(inputs, "kernel")),
+    "usr/lib/modules/1/initramfs.img": readFileSync(join(inputs, "initrd-1")),
+    "usr/lib/systemd/boot/efi/linuxx64.efi.stub": readFileSync(join(inputs, "stub-wide")),
+    "usr/lib/systemd/boot/efi/systemd-bootx64.efi": readFileSync(join(inputs, "stub-plain")),
+    "etc/selinux/config": "SELINUXTYPE=targeted",
+    "etc/selinux/targeted/contexts/files/file_contexts": CONTEXTS,
+    "boot/.keep": "",
+    "sysroot/.keep": "",
+  };
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(join(root, dirname(path)), { recursive: true });
+    writeFileSync(join(root, path), content);
+  }
+  symlinkSync("true", join(root, "usr/bin/false"));
+  linkSync(join(root, "usr/bin/true"), join(root, "usr/bin/also"));
+  // Whether they are older than what is in them would be chance.
+  for (const path of [".", ...readdirSync(root, { recursive: true, encoding: "utf8" })])
+    lutimesSync(join(root, path), 0, 0);
+}
+
 // Where the program lies now would stand in the code.
 const { load, scripts } = loader({ ...inDirectory(directory), directory: "/seal" }, new Map());
 const main = load("./program.js") as { readonly run: typeof run };
 const work = mkdtempSync(join(tmpdir(), "seal-build-"));
 try {
-  for (const path of ["usr/bin", "boot", "sysroot"]) mkdirSync(join(work, "tree", path), { recursive: true });
-  writeFileSync(join(work, "tree/usr/bin/true"), "x".repeat(5000));
-  // Whether they are older than what is in them would be chance.
-  for (const path of ["usr/bin", "usr", "boot", "sysroot", "."]) utimesSync(join(work, "tree", path), 0, 0);
-  for (const [code, args] of invocations(join(project, "test/vectors/uki/inputs"))) {
+  makeTree(join(work, "tree"));
+  // Which code comes first while entries are written, V8's threads and the disk decide.
+  const fill = [join(directory, "main.js"), "compute-digest", image, "--cache", "cache"];
+  execFileSync(process.execPath, fill, { cwd: work, stdio: "ignore" });
+  for (const [code, args] of invocations()) {
     const { host, said } = silentHost(work);
     const got = await main.run(args, host);
     if (got !== code) throw new Error(`seal ${args.join(" ")}: ${got} instead of ${code}: ${said.join("")}`);

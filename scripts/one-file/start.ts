@@ -79,4 +79,4 @@ const source = {
   read: (name: string) => chunkText(name.slice("./".length)),
   outside: outside(others, nativeFile),
 };
-runProgram(loader(source, codeAsset()).load);
+runProgram(loader(source, codeAsset()));

@@ -8,6 +8,7 @@ import { EXIT_CODES, SealError } from "../errors.ts";
 import { RemoteImages } from "../io/oci/remote-images.ts";
 import { type ProcessPort, thisProcess } from "../io/process-port.ts";
 import { haveAllSpoken } from "../io/silent-threads.ts";
+import { loadAsAtStart } from "../io/v8-settings.ts";
 import type { Verb } from "./command.ts";
 import { gatherSettings } from "./config/gather.ts";
 import {
@@ -30,6 +31,11 @@ import { startCopy } from "./terminal/progress.ts";
 import { clearLine, createUi, fitted } from "./terminal/ui.ts";
 import { VERB_GROUPS, VERBS } from "./verbs.ts";
 import { version } from "./version.ts";
+
+/** How the chunks of the built program are loaded (scripts/loader.ts). */
+interface Loading {
+  around: <Result>(load: () => Result) => Result;
+}
 
 /**
  * Runs one invocation.
@@ -232,8 +238,10 @@ function stackOf(error: unknown): string {
  * Runs what the command line of the process says, and ends the process with its exit code. Left to itself, node would
  * give V8 the time to collect the garbage of the run, and take its memory apart, for nothing. It does so where
  * something is still to be done: output to arrive, a thread to begin.
+ * @param loading how the chunks of the built program are loaded; null where it runs from its sources
  */
-export async function main(): Promise<void> {
+export async function main(loading: Loading | null): Promise<void> {
+  if (loading !== null) loading.around = loadAsAtStart;
   process.exitCode = await run(process.argv.slice(2), thisProcess());
   if (isDone()) process.exit();
 }
@@ -246,4 +254,4 @@ function isDone(): boolean {
 
 const [, script] = process.argv;
 // Where it is built, another file starts it (scripts/launch.ts).
-if (script?.endsWith("main.ts") === true && realpathSync(script) === fileURLToPath(import.meta.url)) void main();
+if (script?.endsWith("main.ts") === true && realpathSync(script) === fileURLToPath(import.meta.url)) void main(null);

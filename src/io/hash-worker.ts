@@ -7,7 +7,7 @@ import { SealError } from "../errors.ts";
 import { type Batch, claim } from "./hash-batch.ts";
 import { type HashedBatch, hashBatch } from "./hash-file.ts";
 import { useLibcrypto } from "./libcrypto.ts";
-import { setForWork } from "./v8-settings.ts";
+import { noteThreadUp } from "./v8-settings.ts";
 
 /** A batch; null: there are no more. */
 export type HashQuestion = { readonly number: number; readonly batch: Batch } | null;
@@ -20,7 +20,7 @@ export type HashAnswer =
   | ({ readonly number: number } & HashedBatch)
   | { readonly number: number; readonly failure: string };
 
-setForWork();
+noteThreadUp();
 useLibcrypto();
 parentPort?.on("message", (question: HashQuestion) => {
   if (question === null) {

@@ -1,7 +1,7 @@
 /** Threads: how they are started, and those that are asked one question, answer it and end. */
 import { parentPort, Worker, workerData } from "node:worker_threads";
 import { noteSilent } from "./silent-threads.ts";
-import { setForStart } from "./v8-settings.ts";
+import { noteThreadStarts } from "./v8-settings.ts";
 
 /** What a thread says, and the memory that goes over to the thread that asked. */
 export interface ThreadAnswer<Result> {
@@ -11,11 +11,11 @@ export interface ThreadAnswer<Result> {
 
 /**
  * Starts a thread.
- * @param file its script, which calls `setForWork` when it is up
+ * @param file its script, which calls `noteThreadUp` when it is up
  * @param question its `workerData`
  */
 export function startThread(file: URL, question?: unknown): Worker {
-  setForStart();
+  noteThreadStarts();
   // It writes nothing: node need not open this thread's streams for that.
   const worker = new Worker(file, { execArgv: [], workerData: question, stdout: true, stderr: true });
   const noteSpoken = noteSilent(worker);

@@ -3,7 +3,7 @@ import { SealError } from "../errors.ts";
 import { useLibzstd } from "../io/libzstd.ts";
 import { answerQuestion, type ThreadAnswer } from "../io/thread.ts";
 import { readTreeContent } from "../io/tree-content.ts";
-import { setForWork } from "../io/v8-settings.ts";
+import { noteThreadUp } from "../io/v8-settings.ts";
 import { initramfsFacts } from "../lint/boot-ways.ts";
 import type { FactsOfSetups } from "../lint/root-mount.ts";
 import { digestOf } from "../pe/digest.ts";
@@ -39,7 +39,7 @@ export type KernelAnswer = {
   readonly digests: { readonly kernel: Uint8Array | null; readonly initramfs: Uint8Array };
 } | null;
 
-setForWork();
+noteThreadUp();
 useLibzstd();
 void answerQuestion(async (question: KernelQuestion): Promise<ThreadAnswer<KernelAnswer>> => {
   try {

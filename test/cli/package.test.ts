@@ -189,7 +189,7 @@ describe("the package", () => {
         .digest("hex");
     // Elsewhere, too: no path of this machine is in it.
     const copy = tempDir();
-    for (const part of ["dist/cli", "scripts", "src", "test/vectors/uki/inputs", "package.json"]) {
+    for (const part of ["dist/cli", "scripts", "src", "test/vectors/uki/inputs", "test/vectors/oci", "package.json"]) {
       cpSync(join(project, part), join(copy, part), { recursive: true });
     }
     symlinkSync(join(project, "node_modules"), join(copy, "node_modules"));

@@ -5,7 +5,7 @@ import { encodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { neverInterrupt } from "../libc.ts";
 import { useLibcrypto } from "../libcrypto.ts";
-import { setForWork } from "../v8-settings.ts";
+import { noteThreadUp } from "../v8-settings.ts";
 import type { Layer } from "./layer.ts";
 import {
   hashOnly,
@@ -61,7 +61,7 @@ export type ReadAnswer =
   | { readonly number: number; readonly failure: string };
 
 // No more is said to this thread, so it ends when it has nothing left to do.
-setForWork();
+noteThreadUp();
 parentPort?.once("message", (question: ReadQuestion | null) => {
   // Nothing was left for it.
   if (question === null) return;
