@@ -8,7 +8,7 @@ import { sameRules, type TransformOptions, type TransformRules } from "../tree/t
 import type { ErofsOptions } from "./inodes.ts";
 import type { ErofsVersion, VerityAlgorithm } from "./series.ts";
 import { VerityHasher } from "./verity.ts";
-import { writeErofs } from "./writer.ts";
+import { passErofs } from "./writer.ts";
 
 /** A digest in lower-case hex, 128 or 64 digits. */
 export type DigestHex = string & { readonly __brand: "DigestHex" };
@@ -34,7 +34,7 @@ export function erofsDigest(root: Directory, options: ErofsOptions): ComposefsDi
 
 /** Computes the fs-verity digest of an image whose bytes come in order. */
 export interface ImageHasher {
-  /** Adds the next bytes. */
+  /** Adds the next bytes, whose memory may be used again afterwards. */
   update(chunk: Uint8Array): void;
   /** Of all bytes. */
   digest(): Uint8Array | Promise<Uint8Array>;
@@ -49,7 +49,7 @@ export const newVerityHasher: NewImageHasher = (algorithm) => new VerityHasher(a
 /** @returns bytes of the image */
 function writeInto(hasher: ImageHasher, root: Directory, options: ErofsOptions): number {
   let imageBytes = 0;
-  for (const chunk of writeErofs(root, options)) {
+  for (const chunk of passErofs(root, options)) {
     hasher.update(chunk);
     imageBytes += chunk.length;
   }

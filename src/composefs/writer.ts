@@ -44,25 +44,35 @@ const EXACT_BELOW = 2n ** 53n;
  * @returns the image in chunks of bounded size, each in its own memory
  * @throws SealError `input` naming the path for what the format can't store
  */
-export function* writeErofs(root: Directory, options: ErofsOptions): Generator<Uint8Array> {
+export function writeErofs(root: Directory, options: ErofsOptions): Generator<Uint8Array> {
+  return emitErofs(root, options, false);
+}
+
+/** {@link writeErofs}, each chunk in the same memory: it is valid until the next one is asked for. */
+export function passErofs(root: Directory, options: ErofsOptions): Generator<Uint8Array> {
+  return emitErofs(root, options, true);
+}
+
+/** @param reuses whether all chunks are in the same memory */
+function* emitErofs(root: Directory, options: ErofsOptions, reuses: boolean): Generator<Uint8Array> {
   const layout = layOut(root, options);
-  const emitter = new Emitter(layout, options);
+  const emitter = new Emitter(layout, options, reuses);
   emitter.header();
   for (let next = 0; next < layout.offsets.length; ) {
     next = emitter.inodes(next);
-    if (emitter.isFull) yield emitter.take();
+    if (emitter.isFull) yield* emitter.give();
   }
   emitter.moveTo(layout.inodesEnd);
   for (const xattr of layout.xattrs.table.shared) {
     emitter.sharedXattr(xattr);
-    if (emitter.isFull) yield emitter.take();
+    if (emitter.isFull) yield* emitter.give();
   }
   emitter.moveTo(layout.dataStart);
   for (let index = 0; index < layout.offsets.length; index++) {
     if (layout.blocks[index] === 0) continue;
-    for (const _ of emitter.dataBlocks(index)) if (emitter.isFull) yield emitter.take();
+    for (const _ of emitter.dataBlocks(index)) if (emitter.isFull) yield* emitter.give();
   }
-  if (!emitter.isEmpty) yield emitter.take();
+  if (!emitter.isEmpty) yield* emitter.give();
 }
 
 class Emitter {
@@ -78,9 +88,12 @@ class Emitter {
   readonly #items = new DirectoryItems();
   #listed = -1;
 
-  constructor(layout: ErofsLayout, options: ErofsOptions) {
+  readonly #reuses: boolean;
+
+  constructor(layout: ErofsLayout, options: ErofsOptions, reuses: boolean) {
     this.#layout = layout;
     this.#options = options;
+    this.#reuses = reuses;
     this.#target = this.#newTarget();
     this.#nextBlock = layout.dataStart / BLOCK_SIZE;
   }
@@ -89,7 +102,7 @@ class Emitter {
     return newErofsBuffer(Math.min(CHUNK_SIZE + PIECE_MAX, this.#layout.imageSize - this.#base));
   }
 
-  /** Whether a chunk should be taken before more is written. */
+  /** Whether a chunk should be given away before more is written. */
   get isFull(): boolean {
     return this.#position - this.#base >= CHUNK_SIZE;
   }
@@ -98,12 +111,13 @@ class Emitter {
     return this.#position === this.#base;
   }
 
-  /** What was written since the last call. */
-  take(): Uint8Array {
+  /** Gives away what was written since the last call. */
+  *give(): Generator<Uint8Array> {
     const chunk = this.#target.bytes.subarray(0, this.#position - this.#base);
+    yield chunk;
     this.#base = this.#position;
-    this.#target = this.#newTarget();
-    return chunk;
+    if (this.#reuses) chunk.fill(0);
+    else this.#target = this.#newTarget();
   }
 
   moveTo(position: number): void {

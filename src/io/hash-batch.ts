@@ -22,13 +22,17 @@ export interface FileBatch {
   readonly piece: Piece | null;
 }
 
-/** Bytes to hash: a piece of something. */
+/** Bytes to hash: a piece of something. The same memory serves one piece after the other. */
 export interface ByteBatch {
   readonly kind: "bytes";
   readonly algorithm: VerityAlgorithm;
-  /** A word as in {@link FileBatch}, and the bytes. */
+  /**
+   * A word as in {@link FileBatch}; how many bytes there are, and how many of the result; room for the bytes; the
+   * result.
+   */
   readonly memory: SharedArrayBuffer;
-  readonly size: number;
+  /** How many bytes there is room for. */
+  readonly capacity: number;
 }
 
 /** A part of a file: bytes, from an offset on. */
@@ -39,19 +43,27 @@ export interface Piece {
 
 /** Words of a file in a batch: its identity, and where its path begins in the memory. */
 export const FILE_WORDS = IDENTITY_WORDS + 1;
-/** Bytes before the words of the first file, and before bytes. */
-const CONTENT_AT = 4;
+/** Bytes before the words of the first file. */
+const FILES_AT = 4;
+/** Bytes before the bytes of a batch, and in which word before them their number is, and that of the result. */
+const BYTES_AT = 12;
+const SIZE_WORD = 1;
+const RESULT_WORD = 2;
+/** What the first word of a batch says: anyone may take it, somebody has it, its result is there. */
+const FREE = 0;
+const TAKEN = 1;
+const DONE = 2;
 /** Longest path that Linux takes, with its NUL. */
 const PATH_MAX = 4096;
 
-/** Takes a batch for this thread. False: another one has it. */
+/** Takes a batch for this thread. False: another one has it, or had it. */
 export function claim({ memory }: Batch): boolean {
-  return Atomics.exchange(new Int32Array(memory, 0, 1), 0, 1) === 0;
+  return Atomics.compareExchange(new Int32Array(memory, 0, 1), 0, FREE, TAKEN) === FREE;
 }
 
 /** What a batch says of its files: a view of its memory, {@link FILE_WORDS} words a file. */
 export function wordsIn({ memory, count }: FileBatch): Uint32Array {
-  return new Uint32Array(memory, CONTENT_AT, FILE_WORDS * count);
+  return new Uint32Array(memory, FILES_AT, FILE_WORDS * count);
 }
 
 /** The path of a file in a batch, without NUL. */
@@ -61,14 +73,52 @@ export function pathIn(batch: FileBatch, index: number): Uint8Array {
   return path.slice(0, path.indexOf(0));
 }
 
-/** A batch of bytes, which {@link bytesIn} has room for, so many at most. */
-export function newByteBatch(algorithm: VerityAlgorithm, size: number): ByteBatch {
-  return { kind: "bytes", algorithm, memory: new SharedArrayBuffer(CONTENT_AT + size), size };
+/**
+ * Memory for batches of bytes. It is this thread's until {@link offer} gives it away, and again from when
+ * {@link takeResult} has its result.
+ * @param capacity how many bytes it has room for
+ * @param resultSize how many bytes a result has, at most
+ */
+export function newByteBatch(algorithm: VerityAlgorithm, capacity: number, resultSize: number): ByteBatch {
+  const memory = new SharedArrayBuffer(BYTES_AT + capacity + resultSize);
+  headOf({ memory })[0] = TAKEN;
+  return { kind: "bytes", algorithm, memory, capacity };
 }
 
-/** The bytes of a batch: a view of its memory. */
-export function bytesIn({ memory, size }: ByteBatch): Uint8Array {
-  return new Uint8Array(memory, CONTENT_AT, size);
+function headOf({ memory }: { readonly memory: SharedArrayBuffer }): Int32Array {
+  return new Int32Array(memory, 0, BYTES_AT / Int32Array.BYTES_PER_ELEMENT);
+}
+
+/** Where the bytes of a batch go: a view of its memory. */
+export function spaceIn({ memory, capacity }: ByteBatch): Uint8Array {
+  return new Uint8Array(memory, BYTES_AT, capacity);
+}
+
+/** Lets any thread take a batch. @param size how many bytes there are */
+export function offer(batch: ByteBatch, size: number): void {
+  const head = headOf(batch);
+  head[SIZE_WORD] = size;
+  Atomics.store(head, 0, FREE);
+}
+
+/** The bytes of a batch that this thread has taken: a view of its memory. */
+export function bytesIn(batch: ByteBatch): Uint8Array {
+  return new Uint8Array(batch.memory, BYTES_AT, headOf(batch)[SIZE_WORD]);
+}
+
+/** Gives what was computed of a batch to the thread that offered it. */
+export function storeResult(batch: ByteBatch, result: Uint8Array): void {
+  const head = headOf(batch);
+  new Uint8Array(batch.memory, BYTES_AT + batch.capacity).set(result);
+  head[RESULT_WORD] = result.length;
+  Atomics.store(head, 0, DONE);
+}
+
+/** What was computed of a batch. Null: not yet. */
+export function takeResult(batch: ByteBatch): Uint8Array | null {
+  const head = headOf(batch);
+  if (Atomics.compareExchange(head, 0, DONE, TAKEN) !== DONE) return null;
+  return new Uint8Array(batch.memory, BYTES_AT + batch.capacity, head[RESULT_WORD]).slice();
 }
 
 /** Collects the files of one batch after the other. */
@@ -112,9 +162,9 @@ export class BatchWriter {
   /** A batch of the files since the last call. @param piece of the only file */
   take(algorithm: VerityAlgorithm, piece: Piece | null = null): FileBatch {
     const { count } = this;
-    const pathsAt = CONTENT_AT + 4 * FILE_WORDS * count;
+    const pathsAt = FILES_AT + 4 * FILE_WORDS * count;
     const memory = new SharedArrayBuffer(pathsAt + this.#pathsLength);
-    const files = new Uint32Array(memory, CONTENT_AT, FILE_WORDS * count);
+    const files = new Uint32Array(memory, FILES_AT, FILE_WORDS * count);
     files.set(this.#files.subarray(0, files.length));
     for (let at = IDENTITY_WORDS; at < files.length; at += FILE_WORDS) files[at] = (files[at] as number) + pathsAt;
     new Uint8Array(memory, pathsAt).set(this.#paths.subarray(0, this.#pathsLength));

@@ -7,7 +7,16 @@ import { displayBytes } from "../bytes.ts";
 import { VERITY_HASHES, VerityHasher } from "../composefs/verity.ts";
 import { inputError, type SealError } from "../errors.ts";
 import { isSystemError, reasonOf } from "./files.ts";
-import { type Batch, bytesIn, FILE_WORDS, type FileBatch, type Piece, pathIn, wordsIn } from "./hash-batch.ts";
+import {
+  type ByteBatch,
+  bytesIn,
+  FILE_WORDS,
+  type FileBatch,
+  type Piece,
+  pathIn,
+  storeResult,
+  wordsIn,
+} from "./hash-batch.ts";
 import {
   addressOf,
   closeFile,
@@ -20,9 +29,9 @@ import {
   sizeIn,
 } from "./libc.ts";
 
-/** What was computed of a batch. */
+/** What was computed of a batch of files. */
 export interface HashedBatch {
-  /** The digests of the files, one after the other; of a piece, and of bytes, what `VerityHasher.branches` has of it. */
+  /** The digests of the files, one after the other; of a piece what `VerityHasher.branches` has of it. */
   readonly hashes: Uint8Array<ArrayBuffer>;
   /**
    * Which files, counted from 0, got or lost a name meanwhile: their digests need to be confirmed
@@ -40,18 +49,18 @@ const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBL
 const currentPath = new Uint8Array(PATH_MAX);
 const currentAddress = addressOf(currentPath);
 
+/** Hashes the bytes of a batch that this thread has taken; its result is what `VerityHasher.branches` has of them. */
+export function hashBytes(batch: ByteBatch): void {
+  const hasher = new VerityHasher(batch.algorithm);
+  hasher.update(bytesIn(batch));
+  storeResult(batch, hasher.branches());
+}
+
 /**
  * Hashes the files of a batch, or its piece.
  * @throws SealError `input` for a file that can't be read or is not what it was
  */
-export function hashBatch(batch: Batch): HashedBatch {
-  if (batch.kind === "files") return hashFiles(batch);
-  const hasher = new VerityHasher(batch.algorithm);
-  hasher.update(bytesIn(batch));
-  return { hashes: new Uint8Array(hasher.branches()), relinked: [] };
-}
-
-function hashFiles(batch: FileBatch): HashedBatch {
+export function hashBatch(batch: FileBatch): HashedBatch {
   const { algorithm, count, memory, piece } = batch;
   const base = addressOf(new Uint8Array(memory));
   if (piece !== null) return hashPiece(batch, piece, base);

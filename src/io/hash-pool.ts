@@ -14,7 +14,7 @@ import { SealError } from "../errors.ts";
 import type { DigestSlab } from "../tree/node.ts";
 import { PooledContent } from "../tree/pooled-content.ts";
 import { giveWay } from "./give-way.ts";
-import { type Batch, BatchWriter, claim, type FileBatch, pathIn } from "./hash-batch.ts";
+import { BatchWriter, claim, type FileBatch, pathIn } from "./hash-batch.ts";
 import { type HashedBatch, hashBatch } from "./hash-file.ts";
 import type { HashAnswer, HashQuestion } from "./hash-worker.ts";
 import type { FileIdentity } from "./libc.ts";
@@ -47,8 +47,7 @@ const SIZES_KEPT = 1 << 14;
 const SLAB_DIGESTS = 1024;
 
 interface PendingBatch {
-  readonly batch: Batch;
-  /** Of files. */
+  readonly batch: FileBatch;
   readonly bytes: number;
   readonly store: (hashed: HashedBatch) => void;
 }
@@ -84,7 +83,7 @@ export class HashPool {
   readonly #single = new BatchWriter(1);
   #failure: unknown = null;
   /** Called when a worker has answered or failed. */
-  #wake: () => void = () => {};
+  #waiting: (() => void)[] = [];
 
   /**
    * @param threads how many threads hash at the same time, the calling one included; the others start when
@@ -165,8 +164,8 @@ export class HashPool {
   hasher(algorithm: VerityAlgorithm): ImageHasher {
     if (this.#workers.length === 0) return new VerityHasher(algorithm);
     return new PieceHasher(algorithm, {
-      queue: (batch, store) => this.#queue({ batch, bytes: 0, store: ({ hashes }) => store(hashes) }),
-      finish: () => this.finish(),
+      post: (batch) => this.#ask(batch),
+      answer: () => this.#answer(),
     });
   }
 
@@ -213,12 +212,18 @@ export class HashPool {
       sinceTurn = 0;
       await this.turn();
     }
-    while (this.#failure === null && this.#pending.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
+    while (this.#pending.size > 0) await this.#answer();
     if (this.#failure !== null) throw this.#failure;
+  }
+
+  /** Ends when a worker has answered. @throws SealError what went wrong */
+  async #answer(): Promise<void> {
+    if (this.#failure === null) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    if (this.#failure !== null) throw this.#failure;
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   /**
@@ -236,7 +241,7 @@ export class HashPool {
     // From here on no thread begins another one.
     for (const { batch } of this.#pending.values()) claim(batch);
     // They end by themselves: node aborts the whole process when a thread is terminated while it loads koffi.
-    for (const worker of this.#workers) worker.postMessage(null satisfies HashQuestion);
+    this.#ask(null);
     await Promise.all(this.#ended);
   }
 
@@ -287,18 +292,23 @@ export class HashPool {
 
   #queue(pending: PendingBatch): void {
     const number = this.#batches++;
-    const question: HashQuestion = { number, batch: pending.batch };
-    for (const worker of this.#workers) worker.postMessage(question);
+    this.#ask({ number, batch: pending.batch });
     this.#pending.set(number, pending);
     this.#work += pending.bytes;
     if (this.#work >= WORTH_THREADS) this.#startWorkers();
   }
 
+  #ask(question: HashQuestion): void {
+    for (const worker of this.#workers) worker.postMessage(question);
+  }
+
   #takeAnswer(answer: HashAnswer): void {
-    if ("failure" in answer) {
-      this.#fail(new SealError("input", answer.failure));
-      return;
-    }
+    if (answer.kind === "files") this.#takeHashes(answer);
+    else if (answer.kind === "failure") this.#fail(new SealError("input", answer.message));
+    else this.#wake();
+  }
+
+  #takeHashes(answer: HashedBatch & { readonly number: number }): void {
     const bytes = this.#pending.get(answer.number)?.bytes ?? 0;
     this.#store(answer.number, answer);
     this.#onProgress(bytes);

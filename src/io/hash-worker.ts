@@ -4,21 +4,22 @@
  */
 import { parentPort } from "node:worker_threads";
 import { SealError } from "../errors.ts";
-import { type Batch, claim } from "./hash-batch.ts";
-import { type HashedBatch, hashBatch } from "./hash-file.ts";
+import { type ByteBatch, claim, type FileBatch } from "./hash-batch.ts";
+import { type HashedBatch, hashBatch, hashBytes } from "./hash-file.ts";
 import { useLibcrypto } from "./libcrypto.ts";
 import { noteThreadUp } from "./v8-settings.ts";
 
-/** A batch; null: there are no more. */
-export type HashQuestion = { readonly number: number; readonly batch: Batch } | null;
+/** Files; bytes, whose result goes into their memory; null: there are no more. */
+export type HashQuestion = { readonly number: number; readonly batch: FileBatch } | ByteBatch | null;
 
 /**
- * The answer to a batch that this worker had. Errors lose their class on the way between threads, so the
+ * The answer to what this worker has taken. Errors lose their class on the way between threads, so the
  * message travels alone.
  */
 export type HashAnswer =
-  | ({ readonly number: number } & HashedBatch)
-  | { readonly number: number; readonly failure: string };
+  | ({ readonly kind: "files"; readonly number: number } & HashedBatch)
+  | { readonly kind: "bytes" }
+  | { readonly kind: "failure"; readonly message: string };
 
 noteThreadUp();
 useLibcrypto();
@@ -27,17 +28,20 @@ parentPort?.on("message", (question: HashQuestion) => {
     parentPort?.close();
     return;
   }
-  const { number, batch } = question;
-  if (!claim(batch)) return;
-  const answer = work(number, batch);
-  parentPort?.postMessage(answer, "hashes" in answer ? [answer.hashes.buffer] : []);
+  if (!claim("batch" in question ? question.batch : question)) return;
+  const answer = work(question);
+  parentPort?.postMessage(answer, answer.kind === "files" ? [answer.hashes.buffer] : []);
 });
 
-function work(number: number, batch: Batch): HashAnswer {
+function work(question: NonNullable<HashQuestion>): HashAnswer {
+  if (!("batch" in question)) {
+    hashBytes(question);
+    return { kind: "bytes" };
+  }
   try {
-    return { number, ...hashBatch(batch) };
+    return { kind: "files", number: question.number, ...hashBatch(question.batch) };
   } catch (error) {
-    if (error instanceof SealError) return { number, failure: error.message };
+    if (error instanceof SealError) return { kind: "failure", message: error.message };
     throw error;
   }
 }

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { utf8 } from "../../src/bytes.ts";
+import { toHex, utf8 } from "../../src/bytes.ts";
 import { composefsDigests, erofsDigest } from "../../src/composefs/digest.ts";
 import { seriesOf } from "../../src/composefs/named-release.ts";
+import { VerityHasher } from "../../src/composefs/verity.ts";
+import { writeErofs } from "../../src/composefs/writer.ts";
 import { parseDumpfile } from "../../src/tree/dumpfile.ts";
 import type { Rootfs } from "../../src/tree/rootfs.ts";
 
@@ -14,6 +16,21 @@ const latest = seriesOf("1.16.9").rules;
 const next = seriesOf("1.17.5").rules;
 
 describe("digests of a root filesystem", () => {
+  // It is hashed in memory that serves one MiB after the other.
+  it.each(["v0", "v1", "v2"] as const)("are those of the whole image, of several MiB: %s", (erofs) => {
+    const files = Array.from(
+      { length: 30_000 },
+      (_, index) =>
+        `/usr/${index} ${70 + (index % 5)} 100644 1 0 0 0 7.${index % 3} - ${index % 2 ? "a".repeat(70) : "-"} -\n`,
+    );
+    const many = parseDumpfile(utf8(DUMP + files.join("")), "x.dump");
+    const image = [...writeErofs(many, { erofs, algorithm: "sha512" })];
+    expect(image.length).toBeGreaterThan(2);
+    const hasher = new VerityHasher("sha512");
+    for (const chunk of image) hasher.update(chunk);
+    expect(erofsDigest(many, { erofs, algorithm: "sha512" }).digest).toBe(toHex(hasher.digest()));
+  });
+
   it("come in the order of the targets, with the trees that they are of", async () => {
     const targets = [
       { erofs: "v1", rules: latest },
