@@ -74,25 +74,68 @@ export class OpenInputs {
 }
 
 /**
+ * Gives all bytes of a file to a function, in order and piece by piece; the next piece is read meanwhile.
+ * @param use a piece is good during the call only; `at` is its offset in the file
+ * @throws SealError `input` that names the file
+ */
+export type PassOver = (use: (piece: Uint8Array, at: number) => void) => Promise<void>;
+
+/**
  * Gives a file to what looks at it. A large regular one is not held: parts of it are read when they are asked for, so
  * that memory does not depend on its size. It must not be asked for anything afterwards.
  * @throws SealError `input` that names the file
  */
 export async function withInput<Result>(
   path: string | Buffer,
-  use: (file: Chunks) => Promise<Result>,
+  use: (file: Chunks, passOver: PassOver) => Promise<Result>,
 ): Promise<Result> {
   const stored = openLarge(path);
-  if (stored === null) return use([await readInput(path)]);
+  if (stored === null) {
+    const bytes = await readInput(path);
+    return use([bytes], async (take) => take(bytes, 0));
+  }
   try {
-    return await use(stored.file);
+    return await use(stored.file, (take) => passOver(stored, take));
   } finally {
     closeSync(stored.descriptor);
   }
 }
 
+interface LargeFile {
+  readonly file: StoredBytes;
+  readonly descriptor: number;
+  /** Its first bytes. */
+  readonly head: Uint8Array;
+  /** What is thrown where it can't be read. */
+  readonly fail: (error: unknown) => SealError;
+}
+
+/** What {@link withInput} passes over a large file. */
+async function passOver({ file, descriptor, head, fail }: LargeFile, use: Parameters<PassOver>[0]): Promise<void> {
+  const { size } = file;
+  let [buffer, other] = [Buffer.allocUnsafeSlow(HEAD), Buffer.allocUnsafeSlow(HEAD)];
+  const read = async (at: number): Promise<Uint8Array> => {
+    const piece = buffer.subarray(0, Math.min(HEAD, size - at));
+    [buffer, other] = [other, buffer];
+    await readFully(descriptor, piece, at);
+    return piece;
+  };
+  let piece = head;
+  for (let at = 0; at < size; at += HEAD) {
+    const next = at + HEAD < size ? read(at + HEAD) : Promise.resolve(piece);
+    try {
+      use(piece, at);
+    } catch (error) {
+      // The caller closes the file.
+      await Promise.allSettled([next]);
+      throw error;
+    }
+    piece = await next.catch((error: unknown) => Promise.reject(fail(error)));
+  }
+}
+
 /** Null for a file that is better read whole. */
-function openLarge(path: string | Buffer): { readonly file: StoredBytes; readonly descriptor: number } | null {
+function openLarge(path: string | Buffer): LargeFile | null {
   const stats = statSync(path, { throwIfNoEntry: false });
   const isLarge = stats?.isFile() === true && stats.size > SMALL_PROGRAM && stats.size <= LARGE_FILE;
   if (!isLarge) return null;
@@ -122,7 +165,7 @@ function openLarge(path: string | Buffer): { readonly file: StoredBytes; readonl
   };
   try {
     readFile(head, 0);
-    return { file: new StoredBytes(read, fstatSync(descriptor).size), descriptor };
+    return { file: new StoredBytes(read, fstatSync(descriptor).size), descriptor, head, fail };
   } catch (error) {
     closeSync(descriptor);
     throw error;

@@ -110,6 +110,51 @@ describe("withInput", () => {
     });
   });
 
+  it("passes over the whole of a file, piece by piece", async () => {
+    const directory = tempDir();
+    const { file, bytes } = large(directory);
+    writeFileSync(join(directory, "small"), "small");
+    for (const path of [file, join(directory, "small")]) {
+      const places: number[] = [];
+      const pieces: Uint8Array[] = [];
+      await withInput(path, async (_, passOver) => {
+        await passOver((piece, at) => {
+          places.push(at);
+          pieces.push(Uint8Array.from(piece));
+        });
+      });
+      expect(Buffer.compare(Buffer.concat(pieces), path === file ? bytes : Buffer.from("small"))).toBe(0);
+      expect(places).toEqual(pieces.map((_, index) => index << 20));
+    }
+  });
+
+  it("passes over a file that changes: its head is the one that was read first, and its end is missed", async () => {
+    const { file, bytes } = large(tempDir());
+    const heads: Uint8Array[] = [];
+    const read = withInput(file, async (_, passOver) => {
+      writeFileSync(file, Buffer.alloc(1 << 20, "new"), { flag: "r+" });
+      truncateSync(file, 3 << 20);
+      await passOver((piece, at) => {
+        if (at === 0) heads.push(Uint8Array.from(piece));
+      });
+    });
+    await expect(read).rejects.toThrow(`${file}: can't be read: it became shorter while it was read`);
+    expect(heads.map((head) => Buffer.compare(head, bytes.subarray(0, 1 << 20)))).toEqual([0]);
+  });
+
+  it("stops reading when a piece is refused", async () => {
+    const { file } = large(tempDir());
+    const seen: number[] = [];
+    const read = withInput(file, async (_, passOver) => {
+      await passOver((_piece, at) => {
+        seen.push(at);
+        if (seen.length === 2) throw new Error("refused");
+      });
+    });
+    await expect(read).rejects.toThrow("refused");
+    expect(seen).toEqual([0, 1 << 20]);
+  });
+
   it("keeps to what the headers said when they were first read", async () => {
     const { file, bytes } = large(tempDir());
     await withInput(file, async (chunks) => {

@@ -10,8 +10,10 @@ import { withInput } from "../../io/read-input.ts";
 import type { ImageSource } from "../../io/rootfs-source.ts";
 import { addressWarnings } from "../../pe/address-overlap.ts";
 import { uncoveredRanges } from "../../pe/authentihash.ts";
+import { readCertificateTable } from "../../pe/certtable.ts";
 import { type PeImage, parsePe } from "../../pe/headers.ts";
-import { type PeVerdict, type SignatureVerdict, type Trust, verifyPe } from "../../sign/verify.ts";
+import { PePass } from "../../pe/pe-pass.ts";
+import { type PeVerdict, type SignatureVerdict, type Trust, verifyPePass } from "../../sign/verify.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { attestTrustOptions } from "../options/attest-trust.ts";
@@ -147,10 +149,13 @@ async function verifyPrograms(context: Context, options: Options): Promise<0 | 1
 
 /** @returns whether it is good */
 async function verifyFile(context: Context, file: string, trust: Trust, { json, list }: Options): Promise<boolean> {
-  const { pe, report } = await withInput(userPath(context, file), async (bytes) => {
+  const { pe, report } = await withInput(userPath(context, file), async (bytes, passOver) => {
     checkNoDisk(bytes, file);
     const image = parsePe(bytes, file);
-    return { pe: image, report: verifyPe(image, trust) };
+    const pass = new PePass(image, "verify");
+    // Others may be asked for no hash at all.
+    if (readCertificateTable(image).length > 0) await passOver((piece, at) => pass.take(piece, at));
+    return { pe: image, report: verifyPePass(pass, trust) };
   });
   for (const warning of addressWarnings(pe)) context.ui.warn(warning);
   if (report.signatures.length > 0) warnOfUncovered(context, pe);
