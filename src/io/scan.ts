@@ -17,10 +17,11 @@ import {
   type RegularFile,
   TYPE_BITS,
 } from "../tree/node.ts";
-import { withEntries } from "../tree/rebuild.ts";
+import { rebuild, withEntries } from "../tree/rebuild.ts";
 import { checkRoot } from "./check-root.ts";
 import { changedError, readError, readSmallFile } from "./hash-file.ts";
 import { HashPool } from "./hash-pool.ts";
+import { InodeTable } from "./inode-table.ts";
 import { emptyStat, lstat } from "./libc.ts";
 import { type Time, TouchedDirectories } from "./touched.ts";
 import { type XattrFilter, XattrReader } from "./xattrs.ts";
@@ -128,9 +129,6 @@ interface DirectoryTime {
   readonly ctimeNsec: number;
 }
 
-/** The files of one device by inode number. */
-type Inodes = Map<number | bigint, Leaf>;
-
 class Scan {
   readonly #stats: ScanStats = { files: 0, directories: 0, bytesHashed: 0 };
   readonly #onProgress: ProgressListener;
@@ -141,11 +139,9 @@ class Scan {
   readonly #xattrs: XattrReader;
   readonly #stat = emptyStat();
   readonly #names = new Names();
-  /** Non-directories by device and inode number. */
-  readonly #devices = new Map<number, Inodes>();
-  /** The device of the file before. */
-  #device = -1;
-  #inodes: Inodes = new Map();
+  readonly #inodes = new InodeTable();
+  /** What was hashed for names of inodes that had been hashed before. */
+  #bytesRepeated = 0;
   readonly #pending: OpenDirectory[] = [];
   readonly #times: DirectoryTime[] = [];
   readonly #touched = new TouchedDirectories();
@@ -203,13 +199,14 @@ class Scan {
     }
     this.#isWalked = true;
     this.#pool?.flush();
-    return { root, touched: this.#touched.below(prefix) };
+    return { root: this.#joinDuplicates(root), touched: this.#touched.below(prefix) };
   }
 
   async finish(): Promise<ScanStats> {
     await this.#pool?.finish();
     await this.#confirmRelinked();
     for (const directory of this.#times) this.#checkUnchanged(directory);
+    this.#stats.bytesHashed -= this.#bytesRepeated;
     return this.#stats;
   }
 
@@ -240,7 +237,7 @@ class Scan {
   #addAgain(pool: HashPool, path: Uint8Array): Uint8Array {
     this.#setPath(latin1(path));
     const kind = this.#look();
-    const known = this.#inodesOfDevice().get(this.#stat.ino);
+    const known = this.#inodes.find(this.#stat);
     if (kind !== "regular" || known === undefined || !isSame(known, this.#metadata())) {
       throw changedError(this.#currentPath());
     }
@@ -262,14 +259,24 @@ class Scan {
   #read(): Node {
     const kind = this.#look();
     if (kind === "directory") return this.#readDirectory();
-    const { ino } = this.#stat;
-    const inodes = this.#inodesOfDevice();
-    // Whatever the number of links is: some filesystems (fuse-overlayfs) report a wrong one, and composefs-rs ignores it.
-    const known = inodes.get(ino);
+    const known = this.#inodes.get(this.#stat);
     if (known !== undefined) return known;
     const leaf = this.#readLeaf(kind);
-    inodes.set(ino, leaf);
+    this.#inodes.add(this.#stat, leaf);
     return leaf;
+  }
+
+  /** Has names of the same inode have one node, where a wrong number of links has hidden that. */
+  #joinDuplicates(root: Directory): Directory {
+    const duplicates = this.#inodes.duplicates();
+    if (duplicates.size === 0) return root;
+    for (const leaf of duplicates.keys()) {
+      if (leaf.kind !== "regular") continue;
+      this.#stats.files--;
+      if (leaf.content.kind === "external" && this.#pool !== null) this.#bytesRepeated += Number(leaf.content.size);
+    }
+    const enter = (metadata: Directory) => ({ metadata, context: null });
+    return rebuild(root, { enter, leaf: (leaf) => duplicates.get(leaf) ?? leaf }, null);
   }
 
   #setPath(path: string): void {
@@ -338,15 +345,6 @@ class Scan {
     const { mode, uid, gid, mtimeSec, mtimeNsec } = this.#stat;
     const xattrs = this.#xattrs.read(this.#path, this.#pathLength);
     return { mode: mode & 0o7777, uid, gid, mtimeSec, mtimeNsec, xattrs };
-  }
-
-  #inodesOfDevice(): Inodes {
-    const device = this.#stat.devMajor * 2 ** 20 + this.#stat.devMinor;
-    if (device === this.#device) return this.#inodes;
-    this.#device = device;
-    this.#inodes = this.#devices.get(device) ?? new Map();
-    this.#devices.set(device, this.#inodes);
-    return this.#inodes;
   }
 
   #readFile(): RegularFile {
