@@ -16,7 +16,9 @@ import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
 import { VERBS } from "../../src/cli/verbs.ts";
 import { seal } from "../support/cli.ts";
+import { writeLayout } from "../support/layout.ts";
 import { withoutSteps } from "../support/steps.ts";
+import { tarArchive, tarDirectory, tarFile } from "../support/tar.ts";
 import { tempDir } from "../support/temp.ts";
 
 const project = fileURLToPath(new URL("../..", import.meta.url));
@@ -174,6 +176,38 @@ describe("the package", () => {
     for (const { status, stderr } of answers) {
       expect({ status, stderr }).toEqual({ status: 3, stderr: expect.stringMatching(/missing: can't be read/) });
     }
+  });
+
+  it.each([
+    ["a small image", 1000, false],
+    ["a larger one", 6 << 20, true],
+  ])("reads %s, with native code only where that is worth loading", (_, size, isNative) => {
+    const directory = tempDir();
+    const layers = [tarFile("large", randomFillSync(Buffer.alloc(size))), tarFile("small", Buffer.from("small"))];
+    writeLayout(
+      join(directory, "image"),
+      layers.map((member) => tarArchive(tarDirectory("usr"), member)),
+    );
+    writeFileSync(
+      join(directory, "note.cjs"),
+      `const { dlopen } = process;
+       process.dlopen = (...args) => {
+         require("node:fs").writeSync(1, "native ");
+         return dlopen.apply(process, args);
+       };`,
+    );
+    const args = [
+      join(project, "dist/cli/main.js"),
+      "compute-digest",
+      "oci:image",
+      "--transform",
+      "oci",
+      "--jobs",
+      "1",
+    ];
+    const run = spawnSync(process.execPath, ["--require", "./note.cjs", ...args], { cwd: directory, encoding: "utf8" });
+    expect(run).toMatchObject({ status: 0, stdout: expect.stringMatching(/^(native )?[0-9a-f]{128}\n$/) });
+    expect(run.stdout.startsWith("native")).toBe(isNative);
   });
 
   it("brings the schema of seal.toml, as the program prints it", async () => {

@@ -31,6 +31,8 @@ export interface DecompressOptions {
   readonly onFrame?: FrameListener | undefined;
   /** Whether the next piece of gzip is to be unpacked on another thread; default: all are. */
   readonly beside?: (() => boolean) | undefined;
+  /** Whether gzip is left to node's stream, which needs no native code to be loaded; default: no. */
+  readonly isSmall?: boolean | undefined;
 }
 
 /**
@@ -43,13 +45,13 @@ export function decompressed(
   chunks: AsyncIterable<Uint8Array>,
   compression: Compression,
   subject: string,
-  { onFrame = () => {}, beside = () => true }: DecompressOptions = {},
+  { onFrame = () => {}, beside = () => true, isSmall = false }: DecompressOptions = {},
 ): AsyncIterable<Uint8Array> {
   switch (compression) {
     case "none":
       return chunks;
     case "gzip":
-      return explained(() => gunzip(chunks, beside), subject);
+      return explained(() => (isSmall ? gunzipByNode(chunks) : gunzip(chunks, beside)), subject);
     case "zstd":
       return explained(
         () => through(splitFrames(chunks, subject, onFrame), zstdDecompressor(subject, CHUNK_SIZE)),
@@ -60,8 +62,11 @@ export function decompressed(
 
 function gunzip(chunks: AsyncIterable<Uint8Array>, beside: () => boolean): AsyncGenerator<Uint8Array> {
   const stream = GzipStream.open();
-  const byNode = (stored: AsyncIterable<Uint8Array>) => through(stored, zlib.createGunzip(OPTIONS));
-  return stream === null ? byNode(chunks) : gunzipped(chunks, stream, beside, byNode);
+  return stream === null ? gunzipByNode(chunks) : gunzipped(chunks, stream, beside, gunzipByNode);
+}
+
+function gunzipByNode(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  return through(chunks, zlib.createGunzip(OPTIONS));
 }
 
 /** @param unpack called when the first piece is asked for */

@@ -5,7 +5,7 @@ import { type BlobDigest, formatBlobDigest } from "../../oci/digest.ts";
 import type { StoredForm } from "../../oci/layer-form.ts";
 import { compressionOf, decompressed } from "./decompress.ts";
 import { FormWatcher } from "./layer-form.ts";
-import { pieceHash } from "./piece-hash.ts";
+import { hashHere, pieceHash } from "./piece-hash.ts";
 import { type PieceMemory, type StoredFile, storedPieces, storedPiecesHere } from "./stored-file.ts";
 
 /** A layer of an image, opened for reading. */
@@ -23,6 +23,8 @@ export interface Layer {
 
 /** Bytes: each piece is a way to other threads and back, one to be hashed and one to be unpacked. */
 const READ_AT_ONCE = 1 << 20;
+/** Bytes: a smaller layer is read before the native code is loaded that reads larger ones faster. */
+const WORTH_LOADING = 1 << 20;
 /** Bytes. No layer unpacks to more: what does is made to keep machines busy. */
 const UNPACKED_LIMIT = 64 * 2 ** 30;
 
@@ -47,22 +49,25 @@ export async function* unpackLayer(
   unpackedLimit = UNPACKED_LIMIT,
 ): AsyncGenerator<Uint8Array> {
   const { subject } = file;
+  const isSmall = file.size < WORTH_LOADING;
   const pieces = storedPieces(file, READ_AT_ONCE);
   try {
     const first = await pieces.next();
     const head = first.done === true ? new Uint8Array() : first.value;
     const compression = compressionOf(head);
     const form = new FormWatcher(compression);
-    const stored = verified(startingWith(head, pieces), digest, { subject, what: THE_BLOB }, (piece, bytes) => {
+    const all = startingWith(head, pieces);
+    const stored = verified(all, digest, { subject, what: THE_BLOB, isSmall }, (piece, bytes) => {
       form.stored(piece);
       onStored?.(bytes);
     });
     const onFrame = (isData: boolean) => form.frame(isData);
-    const unpacked = decompressed(stored, compression, subject, { onFrame, beside });
+    const unpacked = decompressed(stored, compression, subject, { onFrame, beside, isSmall });
     let size = 0;
     // The bytes of what is not compressed are hashed already, mostly for the same digest.
     const isHashed = compression === "none" && digest !== null && isSame(digest, diffId);
-    yield* verified(unpacked, isHashed ? null : diffId, { subject, what: "the unpacked layer" }, (_, bytes) => {
+    const what = "the unpacked layer";
+    yield* verified(unpacked, isHashed ? null : diffId, { subject, what, isSmall }, (_, bytes) => {
       size = bytes;
       if (bytes <= unpackedLimit) return;
       throw inputError(
@@ -130,6 +135,8 @@ interface VerifiedOptions {
    * for a caller that has nothing else to do meanwhile. Default: no.
    */
   readonly readsAhead?: boolean;
+  /** Whether this thread hashes; default: another one does, see `piece-hash.ts`. */
+  readonly isSmall?: boolean;
 }
 
 /**
@@ -140,10 +147,10 @@ interface VerifiedOptions {
 async function* verified(
   pieces: AsyncIterable<Uint8Array>,
   digest: BlobDigest | null,
-  { subject, what, readsAhead = false }: VerifiedOptions,
+  { subject, what, readsAhead = false, isSmall = false }: VerifiedOptions,
   onPiece: (piece: Uint8Array, bytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
-  const hash = digest === null ? null : pieceHash(digest.algorithm);
+  const hash = digest === null ? null : (isSmall ? hashHere : pieceHash)(digest.algorithm);
   let bytes = 0;
   let hashing: Promise<void> | null = null;
   try {

@@ -16,21 +16,24 @@ export interface PieceHash {
   free(): void;
 }
 
+/** Hashes all pieces on this thread. @param algorithm as node:crypto names it */
+export function hashHere(algorithm: string): PieceHash {
+  const hash = createHash(algorithm);
+  const updateHere = (piece: Uint8Array) => void hash.update(piece);
+  const update = (piece: Uint8Array) => {
+    updateHere(piece);
+    return null;
+  };
+  return { update, updateHere, digest: () => hash.digest("hex"), free: () => {} };
+}
+
 /**
  * @param algorithm as node:crypto names it
  * @param find see {@link HashBeside.of}
  */
 export function pieceHash(algorithm: string, find?: (prototype: string) => unknown): PieceHash {
   const beside = HashBeside.of(algorithm, find);
-  if (beside === null) {
-    const hash = createHash(algorithm);
-    const updateHere = (piece: Uint8Array) => void hash.update(piece);
-    const update = (piece: Uint8Array) => {
-      updateHere(piece);
-      return null;
-    };
-    return { update, updateHere, digest: () => hash.digest("hex"), free: () => {} };
-  }
+  if (beside === null) return hashHere(algorithm);
   const check = (isDone: boolean) => {
     if (!isDone) throw new Error("libcrypto can't hash");
   };

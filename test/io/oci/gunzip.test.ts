@@ -25,9 +25,9 @@ async function* pieces(packed: Uint8Array, size: number, seen: string[] = []): A
   }
 }
 
-async function unpacked(source: AsyncIterable<Uint8Array>, beside?: () => boolean): Promise<Buffer> {
+async function unpacked(source: AsyncIterable<Uint8Array>, beside?: () => boolean, isSmall?: boolean): Promise<Buffer> {
   const parts: Uint8Array[] = [];
-  for await (const piece of decompressed(source, "gzip", "layer", { beside })) {
+  for await (const piece of decompressed(source, "gzip", "layer", { beside, isSmall })) {
     await setTimeout(0);
     parts.push(Uint8Array.from(piece));
   }
@@ -45,6 +45,7 @@ describe("a gzip layer", () => {
       for (const beside of [undefined, () => false, () => count++ % 7 < 3]) {
         expect((await unpacked(pieces(members, size), beside)).equals(expected)).toBe(true);
       }
+      expect((await unpacked(pieces(members, size), undefined, true)).equals(expected)).toBe(true);
     },
   );
 
