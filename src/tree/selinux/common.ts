@@ -1,6 +1,6 @@
 /**
  * The part of the pattern syntax that nearly all lines of a policy keep to, seen with regular expressions instead of
- * the parser: literals, `.`, simple brackets, groups without groups in them, and `*`, `+`, `?`. A policy has thousands
+ * the parser: literals, `.`, simple brackets, groups in groups, but no deeper, and `*`, `+`, `?`. A policy has thousands
  * of lines, and only a few hundred are ever compared with a path, so the others need not be parsed.
  *
  * In this part Rust's syntax and PCRE2 agree, and nothing in it can be wrong or large.
@@ -8,10 +8,14 @@
 
 /** A literal character, or escaped punctuation. */
 const LITERAL = "(?:[\\w\\-/:,@%=~!&;<>'\"`#]|\\\\[!-/:;=?@[-`{-~])";
-const BRACKET = "\\[\\^?(?:0-9|a-z|A-Z|[\\w/.])+\\]";
+const RANGE = "(?:[0-9]-[0-9]|[a-z]-[a-z]|[A-Z]-[A-Z])";
+const BRACKET = `\\[\\^?(?:${RANGE}|[\\w/.])+-?\\]`;
 const PIECE = `(?:${LITERAL}|\\.|${BRACKET})[*+?]?`;
-const GROUP = `\\((?:${PIECE})+(?:\\|(?:${PIECE})+)*\\)[*+?]?`;
+const groupOf = (part: string) => `\\((?:${part})+(?:\\|(?:${part})+)*\\)[*+?]?`;
+const GROUP = groupOf(`${PIECE}|${groupOf(PIECE)}`);
 
+const BRACKETS = new RegExp(BRACKET, "g");
+const RANGES = /(\w)-(\w)/g;
 const COMMON = new RegExp(`^(?:${PIECE}|${GROUP})*$`);
 /** Keeps the program of a pattern well below what is too large. */
 const COMMON_MAX = 1000;
@@ -50,7 +54,16 @@ export function plainPattern(pattern: string): PlainPattern | null {
  * {@link commonLiteral} hold.
  */
 export function isCommon(pattern: string): boolean {
-  return pattern.length <= COMMON_MAX && COMMON.test(pattern);
+  return pattern.length <= COMMON_MAX && COMMON.test(pattern) && hasRightRanges(pattern);
+}
+
+/** Whether no range in a bracket ends before it begins, which is an error. */
+function hasRightRanges(pattern: string): boolean {
+  if (!pattern.includes("[")) return true;
+  for (const [bracket] of pattern.matchAll(BRACKETS)) {
+    for (const [, first = "", last = ""] of bracket.matchAll(RANGES)) if (first > last) return false;
+  }
+  return true;
 }
 
 /** What every path that matches a common pattern starts with. */

@@ -4,10 +4,24 @@ import { commonLiteral, commonPrefix, isCommon, plainPattern } from "../../../sr
 import { parseRegex } from "../../../src/tree/selinux/regex/parse.ts";
 
 const MARKS = [..."ab/.*+?()[]|^\\-0zZ{}$<#:&~ \u00e9"];
-const text = fc.string({ unit: fc.constantFrom(...MARKS, "(a|b)", "[^/]*", "\\.", ".*"), maxLength: 12 });
+const text = fc.string({
+  unit: fc.constantFrom(...MARKS, "(a|b)", "((a)|b", "[^/]*", "[a-", "[0-", "\\.", ".*"),
+  maxLength: 12,
+});
 
 describe("the common part of the pattern syntax", () => {
-  it.each(["/usr/lib(64)?/a.*", "/dev/[0-9]+", "/a\\.b(/[^/]*)?", "/x(a|b\\.)+y?", "/[a-zA-Z_]", ""])("has %s", (p) => {
+  it.each([
+    "/usr/lib(64)?/a.*",
+    "/dev/[0-9]+",
+    "/a\\.b(/[^/]*)?",
+    "/x(a|b\\.)+y?",
+    "/[a-zA-Z_]",
+    "/x(v6|(a|b)+)?-[^/-]",
+    "/((a)|(b))",
+    "/[a-ep-z][0-3a]",
+    "/\\[z-a",
+    "",
+  ])("has %s", (p) => {
     expect(isCommon(p)).toBe(true);
   });
 
@@ -17,7 +31,12 @@ describe("the common part of the pattern syntax", () => {
     "/a)",
     "/[z-a]",
     "/[]a]",
-    "/((a))",
+    "/(((a)))",
+    "/[3-0]",
+    "/[a-eZ-A]",
+    "/[a-Z]",
+    "/[-a]",
+    "/[a-c-e]",
     "/a|b",
     "/a**",
     "/a*?",
@@ -40,7 +59,21 @@ describe("the common part of the pattern syntax", () => {
 
   it("finds a prefix and a literal that everything which matches has", () => {
     const path = fc.string({ unit: fc.constantFrom("a", "b", "/", ".", "0"), maxLength: 8 });
-    const piece = fc.constantFrom("a", "b", "/", ".", "\\.", "a*", "b?", "(a|b)", "(ab)?", "(/.*)?", "[^/]+", "[0a]");
+    const piece = fc.constantFrom(
+      "a",
+      "b",
+      "/",
+      ".",
+      "\\.",
+      "a*",
+      "b?",
+      "(a|b)",
+      "(ab)?",
+      "(/.*)?",
+      "((a)|b/)?",
+      "[^/-]+",
+      "[0-1a]",
+    );
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 6 }), path, (pieces, candidate) => {
         const pattern = pieces.join("");
