@@ -7,7 +7,11 @@
  *   NODE       the command that runs the node to keep code for; default: the one that runs this
  */
 import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { CODE_IMAGE } from "./code-image.ts";
 
 /**
  * One thread, a fixed seed, no function that is forgotten or optimized because of how long things took, and no
@@ -27,5 +31,11 @@ if (output === undefined) throw new Error("usage: node scripts/keep-code.ts DIRE
 const { NODE_PATH = "" } = process.env;
 const run = (...args: string[]) => execFileSync(command, [...first, ...args], { encoding: "utf8", env: { NODE_PATH } });
 
-const hash = run("--eval", FLAG_HASH);
-run(...REPEATABLE, fileURLToPath(new URL("make-code.ts", import.meta.url)), hash, output);
+const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const cache = mkdtempSync(join(tmpdir(), "seal-build-"));
+try {
+  run(path("../dist/cli/main.js"), "--quiet", "compute-digest", CODE_IMAGE, "--cache", cache);
+  run(...REPEATABLE, path("make-code.ts"), run("--eval", FLAG_HASH), output, cache);
+} finally {
+  rmSync(cache, { recursive: true });
+}

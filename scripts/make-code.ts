@@ -3,11 +3,12 @@
  * verbs are taken through some of their work first. scripts/keep-code.ts runs this under V8's flags that make the same
  * code of the same program each time.
  *
- * usage: node FLAGS scripts/make-code.ts HASH DIRECTORY
+ * usage: node FLAGS scripts/make-code.ts HASH DIRECTORY CACHE
  *   HASH       what V8 knows its flags by where none are set, in hex
  *   DIRECTORY  where the file goes
+ *   CACHE      a cache of layers that knows those of the image that is read: which code comes first while entries are
+ *              written, other threads and the disk decide
  */
-import { execFileSync } from "node:child_process";
 import {
   linkSync,
   lutimesSync,
@@ -25,19 +26,18 @@ import { fileURLToPath } from "node:url";
 import type { run } from "../src/cli/main.ts";
 import { VERBS } from "../src/cli/verbs.ts";
 import type { ProcessPort } from "../src/io/process-port.ts";
+import { CODE_IMAGE } from "./code-image.ts";
 import { codeName, encodeCode, inDirectory, loader } from "./loader.ts";
 
 /** Where the hash of flags stands in a script's code (SerializedCodeData in code-serializer.h of V8). */
 const FLAG_HASH = 12;
 
-const [, , hash = "", output = ""] = process.argv;
+const [, , hash = "", output = "", cache = ""] = process.argv;
 const usual = Buffer.from(hash, "hex");
-if (usual.length !== 4 || output === "") throw new Error("usage: node FLAGS scripts/make-code.ts HASH DIRECTORY");
+if (usual.length !== 4 || cache === "") throw new Error("usage: node FLAGS scripts/make-code.ts HASH DIRECTORY CACHE");
 const project = fileURLToPath(new URL("..", import.meta.url));
 const directory = join(project, "dist/cli");
 const inputs = join(project, "test/vectors/uki/inputs");
-/** With an SELinux policy and files of several kinds. */
-const image = `oci-archive:${join(project, "test/vectors/oci/boot-selinux.oci.tar")}`;
 
 /** A host without a terminal. @returns also what was written to standard error */
 function silentHost(cwd: string): { readonly host: ProcessPort; readonly said: string[] } {
@@ -65,10 +65,10 @@ function invocations(): (readonly [number, readonly string[]])[] {
     [2, ["compute-digest", "--none"]],
     [3, ["compute-digest", "missing"]],
     [0, ["compute-digest", "tree", "--json"]],
-    [0, ["compute-digest", image, "--cache", "cache"]],
+    [0, ["compute-digest", CODE_IMAGE, "--cache", cache]],
     [0, ["rootfs", "tree", ...key, "-o", "out"]],
     [1, ["lint", "tree"]],
-    [1, ["lint", image]],
+    [1, ["lint", CODE_IMAGE]],
     [0, ["build-uki", ...uki, "-o", "uki.efi"]],
     [0, ["sign", "uki.efi", ...key, "-o", "signed.efi"]],
     [0, ["verify", "signed.efi", "--cert", join(inputs, "db2048.crt")]],
@@ -128,9 +128,6 @@ const main = load("./program.js") as { readonly run: typeof run };
 const work = mkdtempSync(join(tmpdir(), "seal-build-"));
 try {
   makeTree(join(work, "tree"));
-  // Which code comes first while entries are written, V8's threads and the disk decide.
-  const fill = [join(directory, "main.js"), "compute-digest", image, "--cache", "cache"];
-  execFileSync(process.execPath, fill, { cwd: work, stdio: "ignore" });
   for (const [code, args] of invocations()) {
     const { host, said } = silentHost(work);
     const got = await main.run(args, host);
