@@ -5,7 +5,7 @@ import { encodeLayer } from "../../tree/layer-codec.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { neverInterrupt } from "../libc.ts";
 import { useLibcrypto } from "../libcrypto.ts";
-import { noteThreadUp } from "../v8-settings.ts";
+import { loadAsAtStart, noteThreadUp } from "../v8-settings.ts";
 import type { Layer } from "./layer.ts";
 import {
   hashOnly,
@@ -68,7 +68,7 @@ parentPort?.once("message", (question: ReadQuestion | null) => {
   const { work, reading, memory } = question;
   const state = new ReadingState(memory);
   if (work.kind === "read") {
-    useLibcrypto();
+    loadAsAtStart(useLibcrypto);
     state.reader(() => readFree(work, reading, state));
     return;
   }
