@@ -6,6 +6,7 @@ import type { Rootfs } from "../tree/rootfs.ts";
 import { sameTree } from "../tree/same-tree.ts";
 import { sameRules, type TransformOptions, type TransformRules } from "../tree/transform.ts";
 import type { ErofsOptions } from "./inodes.ts";
+import { type ImagePlan, planImage } from "./layout.ts";
 import type { ErofsVersion, VerityAlgorithm } from "./series.ts";
 import { VerityHasher } from "./verity.ts";
 import { passErofs } from "./writer.ts";
@@ -28,7 +29,7 @@ export interface ComposefsDigest {
  */
 export function erofsDigest(root: Directory, options: ErofsOptions): ComposefsDigest {
   const hasher = new VerityHasher(options.algorithm);
-  const imageBytes = writeInto(hasher, root, options);
+  const imageBytes = writeInto(hasher, planImage(root, options), options);
   return digestOf(options, imageBytes, hasher.digest());
 }
 
@@ -47,9 +48,9 @@ export type NewImageHasher = (algorithm: VerityAlgorithm) => ImageHasher;
 export const newVerityHasher: NewImageHasher = (algorithm) => new VerityHasher(algorithm);
 
 /** @returns bytes of the image */
-function writeInto(hasher: ImageHasher, root: Directory, options: ErofsOptions): number {
+function writeInto(hasher: ImageHasher, plan: ImagePlan, options: ErofsOptions): number {
   let imageBytes = 0;
-  for (const chunk of passErofs(root, options)) {
+  for (const chunk of passErofs(plan, options)) {
     hasher.update(chunk);
     imageBytes += chunk.length;
   }
@@ -121,6 +122,45 @@ export async function transformForTargets(
   return trees;
 }
 
+/** A tree whose image is planned. */
+export interface PlannedTree extends TargetTree {
+  readonly plan: ImagePlan;
+}
+
+/**
+ * Plans the images of large trees while digests of their files are still computed. Of others that is left to
+ * {@link digestTrees}: it would be code that runs for the first time, which costs the threads that hash more than it
+ * saves at the end.
+ * @throws SealError `input` when a format refuses a tree
+ */
+export function planAhead(
+  trees: readonly TargetTree[],
+  algorithm: VerityAlgorithm,
+): readonly (TargetTree | PlannedTree)[] {
+  const planned: PlannedTree[] = [];
+  return trees.map((tree) => {
+    const { root, target } = tree;
+    if (!hasNames(root, WORTH_AHEAD)) return tree;
+    const same = planned.find((other) => other.root === root && other.target.erofs === target.erofs);
+    const plan = same?.plan ?? planImage(root, { erofs: target.erofs, algorithm });
+    planned.push({ root, target, plan });
+    return { root, target, plan };
+  });
+}
+/** Names in a tree. */
+const WORTH_AHEAD = 50_000;
+
+/** Whether a tree has so many names. */
+function hasNames(root: Directory, wanted: number): boolean {
+  let count = 0;
+  const open = [root];
+  for (let directory = open.pop(); directory !== undefined && count < wanted; directory = open.pop()) {
+    count += directory.entries.length;
+    for (const { node } of directory.entries) if (node.kind === "directory") open.push(node);
+  }
+  return count >= wanted;
+}
+
 /** What {@link digestTrees} makes use of. */
 export interface DigestMeans {
   /** See {@link composefsDigests}. */
@@ -134,7 +174,7 @@ export interface DigestMeans {
  * @throws SealError `input` when a format refuses a tree
  */
 export async function digestTrees(
-  trees: readonly TargetTree[],
+  trees: readonly (TargetTree | PlannedTree)[],
   algorithm: VerityAlgorithm,
   { known = [], newHasher = newVerityHasher }: DigestMeans = {},
 ): Promise<readonly TreeDigest[]> {
@@ -144,14 +184,19 @@ export async function digestTrees(
     const options = { erofs: target.erofs, algorithm };
     const own = digests.find((other) => other.root === root && other.erofs === options.erofs);
     const digest =
-      own ?? digestOfSame(root, options, known) ?? (await imageDigest(root, options, newHasher(algorithm)));
-    digests.push({ ...digest, ...tree });
+      own ?? digestOfSame(root, options, known) ?? (await imageDigest(tree, options, newHasher(algorithm)));
+    digests.push({ ...digest, root, target });
   }
   return digests;
 }
 
-async function imageDigest(root: Directory, options: ErofsOptions, hasher: ImageHasher): Promise<ComposefsDigest> {
-  const imageBytes = writeInto(hasher, root, options);
+async function imageDigest(
+  tree: TargetTree | PlannedTree,
+  options: ErofsOptions,
+  hasher: ImageHasher,
+): Promise<ComposefsDigest> {
+  const plan = "plan" in tree ? tree.plan : planImage(tree.root, options);
+  const imageBytes = writeInto(hasher, plan, options);
   return digestOf(options, imageBytes, await hasher.digest());
 }
 

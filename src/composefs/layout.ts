@@ -1,6 +1,6 @@
 /**
  * First pass of writing an image: where everything goes. The second (`writer.ts`) puts bytes there
- * and never looks back.
+ * and never looks back. What the digests of files have no part in is planned before, while they are computed.
  *
  * No inode's tail (the end of its data that follows it) may cross a block boundary: the kernel reads it from one block.
  * The three versions make room for it in different ways.
@@ -19,7 +19,7 @@ import {
 } from "./format.ts";
 import { collectXattrs, type InodeXattrs } from "./inode-xattrs.ts";
 import { collectInodes, type ErofsOptions, type Inodes } from "./inodes.ts";
-import { measure, refuse, type Shape, typeOf } from "./measure.ts";
+import { measure, newShape, refuse, type Shape, Shapes, typeOf } from "./measure.ts";
 import type { VerityAlgorithm } from "./series.ts";
 import { bodySize } from "./xattr-body.ts";
 import { storedSize, type XattrList } from "./xattrs.ts";
@@ -50,32 +50,61 @@ export interface ErofsTime {
   readonly nsec: number;
 }
 
+/** What an image has of a tree whatever the digests of its files are. */
+export interface ImagePlan {
+  readonly inodes: Inodes;
+  readonly buildTime: ErofsTime;
+  /** How the data of each inode divides. */
+  readonly shapes: Shapes;
+  /** See {@link ErofsLayout.types}. */
+  readonly types: Uint8Array;
+}
+
 /**
- * Lays out the image of a tree.
+ * Plans the image of a tree.
  * @throws SealError `input` naming the path for what the format can't store
  */
-export function layOut(tree: Directory, options: ErofsOptions): ErofsLayout {
+export function planImage(tree: Directory, options: ErofsOptions): ImagePlan {
   const inodes = collectInodes(tree, options);
+  const { nodes } = inodes;
+  const shapes = new Shapes(nodes.length);
+  const types = new Uint8Array(nodes.length);
+  const shape = newShape();
+  for (let index = 0; index < nodes.length; index++) {
+    const node = nodes[index] as Node;
+    measure(inodes, node, options, shape);
+    shapes.set(index, shape);
+    types[index] = typeOf(inodes, node);
+  }
+  const buildTime = options.erofs === "v2" ? { sec: 0n, nsec: 0 } : earliest(nodes, options);
+  return { inodes, buildTime, shapes, types };
+}
+
+/**
+ * Lays out a planned image, when all digests are there.
+ * @param options those that it was planned with
+ * @throws SealError `input` naming the path for what the format can't store
+ */
+export function layOut({ inodes, buildTime, shapes, types }: ImagePlan, options: ErofsOptions): ErofsLayout {
   const xattrs = collectXattrs(inodes, options);
   const count = inodes.nodes.length;
   const layout: Places = {
     inodes,
     xattrs,
-    buildTime: options.erofs === "v2" ? { sec: 0n, nsec: 0 } : earliest(inodes.nodes, options),
+    buildTime,
+    types,
     offsets: new Float64Array(count),
     tails: new Uint16Array(count),
     blocks: new Uint32Array(count),
     compact: new Uint8Array(count),
-    types: new Uint8Array(count),
-    linkCounts: new Uint32Array(count),
+    linkCounts: shapes.links,
   };
-  const shape: Shape = { kind: "data", size: 0, blocks: 0, tail: 0, links: 1 };
+  const shape = newShape();
   const fitted: Fitted = { padding: 0, tail: 0, blocks: 0 };
   let position = INODES_OFFSET;
   let blocks = 0;
   for (let index = 0; index < count; index++) {
-    measure(inodes, inodes.nodes[index] as Node, options, shape);
-    layout.types[index] = typeOf(inodes, inodes.nodes[index] as Node);
+    shapes.get(index, shape);
     position = place(layout, index, alignUp(position, SLOT_SIZE), options, shape, fitted);
     blocks += fitted.blocks;
   }
@@ -111,7 +140,6 @@ function place(
   layout.tails[index] = fitted.tail;
   layout.blocks[index] = fitted.blocks;
   layout.compact[index] = isCompact ? 1 : 0;
-  layout.linkCounts[index] = shape.links;
   return offset + head + fitted.tail;
 }
 

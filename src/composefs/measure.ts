@@ -32,6 +32,48 @@ export interface Shape {
   links: number;
 }
 
+/** A shape to be filled. */
+export function newShape(): Shape {
+  return { kind: "data", size: 0, blocks: 0, tail: 0, links: 1 };
+}
+
+const KINDS = ["data", "symlink", "chunks"] as const satisfies readonly Shape["kind"][];
+const NUMBERS = { data: 0, symlink: 1, chunks: 2 } as const satisfies Record<Shape["kind"], number>;
+
+/** The shapes of all inodes, by their number. */
+export class Shapes {
+  readonly #kinds: Uint8Array;
+  readonly #sizes: Float64Array;
+  readonly #blocks: Uint32Array;
+  readonly #tails: Uint16Array;
+  /** Link count of each inode. */
+  readonly links: Uint32Array;
+
+  constructor(count: number) {
+    this.#kinds = new Uint8Array(count);
+    this.#sizes = new Float64Array(count);
+    this.#blocks = new Uint32Array(count);
+    this.#tails = new Uint16Array(count);
+    this.links = new Uint32Array(count);
+  }
+
+  set(index: number, { kind, size, blocks, tail, links }: Shape): void {
+    this.#kinds[index] = NUMBERS[kind];
+    this.#sizes[index] = size;
+    this.#blocks[index] = blocks;
+    this.#tails[index] = tail;
+    this.links[index] = links;
+  }
+
+  get(index: number, into: Shape): void {
+    into.kind = KINDS[this.#kinds[index] as number] as Shape["kind"];
+    into.size = this.#sizes[index] as number;
+    into.blocks = this.#blocks[index] as number;
+    into.tail = this.#tails[index] as number;
+    into.links = this.links[index] as number;
+  }
+}
+
 function set(shape: Shape, kind: Shape["kind"], size: number, blocks: number, tail: number): void {
   shape.kind = kind;
   shape.size = size;

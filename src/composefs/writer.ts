@@ -26,7 +26,7 @@ import {
   XATTR_BODY_MAX,
 } from "./format.ts";
 import type { ErofsOptions } from "./inodes.ts";
-import { type ErofsLayout, layOut } from "./layout.ts";
+import { type ErofsLayout, type ImagePlan, layOut, planImage } from "./layout.ts";
 import { externalContent, MODE_BITS } from "./measure.ts";
 import { makeBody, writeBody } from "./xattr-body.ts";
 import { writeXattr, type XattrBody, type XattrList } from "./xattrs.ts";
@@ -45,17 +45,20 @@ const EXACT_BELOW = 2n ** 53n;
  * @throws SealError `input` naming the path for what the format can't store
  */
 export function writeErofs(root: Directory, options: ErofsOptions): Generator<Uint8Array> {
-  return emitErofs(root, options, false);
+  return emitErofs(planImage(root, options), options, false);
 }
 
-/** {@link writeErofs}, each chunk in the same memory: it is valid until the next one is asked for. */
-export function passErofs(root: Directory, options: ErofsOptions): Generator<Uint8Array> {
-  return emitErofs(root, options, true);
+/**
+ * {@link writeErofs} of a planned image, each chunk in the same memory: it is valid until the next one is asked for.
+ * @param options those that it was planned with
+ */
+export function passErofs(plan: ImagePlan, options: ErofsOptions): Generator<Uint8Array> {
+  return emitErofs(plan, options, true);
 }
 
 /** @param reuses whether all chunks are in the same memory */
-function* emitErofs(root: Directory, options: ErofsOptions, reuses: boolean): Generator<Uint8Array> {
-  const layout = layOut(root, options);
+function* emitErofs(plan: ImagePlan, options: ErofsOptions, reuses: boolean): Generator<Uint8Array> {
+  const layout = layOut(plan, options);
   const emitter = new Emitter(layout, options, reuses);
   emitter.header();
   for (let next = 0; next < layout.offsets.length; ) {

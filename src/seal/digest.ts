@@ -3,6 +3,8 @@ import {
   type DigestTarget,
   digestTrees,
   type NewImageHasher,
+  type PlannedTree,
+  planAhead,
   sameTarget,
   type TargetTree,
   type TreeDigest,
@@ -125,7 +127,8 @@ export async function digestRootfs(
     if (isImage(source) && rootfs === full) beforeDigests?.(rootfs);
     const digestedTree = treeToDigest === undefined ? rootfs : await treeToDigest(rootfs, full);
     const trees = await transformForTargets(digestedTree, { ...plan.transform, mtime, targets: wanted });
-    return { rootfs, digestedTree, trees };
+    // The digests of an image's files are there; and a tree that is expected may need no image.
+    return { rootfs, digestedTree, trees: isImage(source) ? trees : planAhead(trees, algorithm) };
   };
   const digest: Digest = async ({ rootfs, digestedTree, trees }, newHasher) => {
     if (!isImage(source)) beforeDigests?.(rootfs);
@@ -170,7 +173,7 @@ async function hostsOf({
 interface Prepared {
   readonly rootfs: Rootfs;
   readonly digestedTree: Rootfs;
-  readonly trees: readonly TargetTree[];
+  readonly trees: readonly (TargetTree | PlannedTree)[];
 }
 
 /** The tree with the digests of the targets. */
