@@ -1,8 +1,8 @@
 /**
  * Which names are of the same inode. The number of links would say for which it is worth looking, but some filesystems
  * (fuse-overlayfs) report a wrong one, and composefs-rs ignores it. So files that are reported with a single name are
- * only noted while a directory is read, and compared at the end, all at once: to sort their numbers takes a fifth of the
- * time of looking each of them up in a map that grows.
+ * only noted while a directory is read, and compared at the end, all at once: to sort their numbers takes less time than
+ * to look each of them up in a map that grows.
  */
 import type { Leaf } from "../tree/node.ts";
 import type { Stat } from "./libc.ts";

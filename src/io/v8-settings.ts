@@ -62,7 +62,7 @@ export function noteThreadStarts(): void {
   setForStart();
 }
 
-/** Called by a thread when it has loaded what it needs: V8 is set for work when the last one does. */
+/** Called by a thread when its script runs: V8 is set for work when that of the last one does. */
 export function noteThreadUp(): void {
   if (!isOurs()) return;
   Atomics.sub(openShared(), STARTING, 1);

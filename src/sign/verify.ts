@@ -197,7 +197,7 @@ export function verifySignature(
 
 function judge(entry: WinCertificate, hash: ImageHasher, trust: Trust): SignatureVerdict {
   let known = UNREADABLE;
-  const isSeen = isSeenByFirmware(entry.data);
+  const isSeen = algorithmSeen(entry) !== null;
   const revoked = isSeen ? trust.revoked : undefined;
   try {
     if (entry.type !== WIN_CERTIFICATE_TYPE.pkcsSignedData) {
@@ -235,12 +235,14 @@ function judge(entry: WinCertificate, hash: ImageHasher, trust: Trust): Signatur
  */
 const DIGEST_OFFSET = 32;
 const LONG_FORM = 0x82;
-const SEEN_DIGESTS = [OID.sha1, OID.sha256, OID.sha384, OID.sha512].map((oid) => objectIdentifier(oid).subarray(2));
+const SEEN_DIGESTS = AUTHENTIHASH_ALGORITHMS.map((name) => ({ name, oid: objectIdentifier(OID[name]).subarray(2) }));
 
-/** Whether EDK II looks at a signature at all (DxeImageVerificationLib, HashPeImageByType). */
-function isSeenByFirmware(data: Uint8Array): boolean {
-  if (((data[1] ?? 0) & LONG_FORM) !== LONG_FORM) return false;
-  return SEEN_DIGESTS.some((oid) => equalBytes(data.subarray(DIGEST_OFFSET, DIGEST_OFFSET + oid.length), oid));
+/** The hash that EDK II takes a signature to be over (DxeImageVerificationLib, HashPeImageByType); null: it ignores it. */
+export function algorithmSeen({ data }: Pick<WinCertificate, "data">): AuthentihashAlgorithm | null {
+  if (((data[1] ?? 0) & LONG_FORM) !== LONG_FORM) return null;
+  const named = ({ oid }: { readonly oid: Uint8Array }) =>
+    equalBytes(data.subarray(DIGEST_OFFSET, DIGEST_OFFSET + oid.length), oid);
+  return SEEN_DIGESTS.find(named)?.name ?? null;
 }
 
 const UNREADABLE: SignatureVerdict = {

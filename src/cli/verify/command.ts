@@ -13,7 +13,7 @@ import { uncoveredRanges } from "../../pe/authentihash.ts";
 import { readCertificateTable } from "../../pe/certtable.ts";
 import { type PeImage, parsePe } from "../../pe/headers.ts";
 import { PePass } from "../../pe/pe-pass.ts";
-import { type PeVerdict, type SignatureVerdict, type Trust, verifyPePass } from "../../sign/verify.ts";
+import { algorithmSeen, type PeVerdict, type SignatureVerdict, type Trust, verifyPePass } from "../../sign/verify.ts";
 import { defineCommand } from "../command.ts";
 import { type Context, printJson, printLine, userPath } from "../context.ts";
 import { attestTrustOptions } from "../options/attest-trust.ts";
@@ -153,8 +153,9 @@ async function verifyFile(context: Context, file: string, trust: Trust, { json, 
     checkNoDisk(bytes, file);
     const image = parsePe(bytes, file);
     const pass = new PePass(image, "verify");
-    // Others may be asked for no hash at all.
-    if (readCertificateTable(image).length > 0) await passOver((piece, at) => pass.take(piece, at));
+    // Others may be asked for no hash at all, or for one that this pass does not compute.
+    const isAsked = readCertificateTable(image).some((entry) => algorithmSeen(entry) === "sha256");
+    if (isAsked) await passOver((piece, at) => pass.take(piece, at));
     return { pe: image, report: verifyPePass(pass, trust) };
   });
   for (const warning of addressWarnings(pe)) context.ui.warn(warning);

@@ -1,12 +1,15 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { verifyReportSchema } from "../../../src/cli/verify/command.ts";
 import { authentihash } from "../../../src/pe/authentihash.ts";
+import { readCertificateTable } from "../../../src/pe/certtable.ts";
 import { parsePe } from "../../../src/pe/headers.ts";
+import { PePass } from "../../../src/pe/pe-pass.ts";
 import { signVariableChange } from "../../../src/sign/authvar.ts";
 import { knownGuid } from "../../../src/sign/guid.ts";
+import { algorithmSeen } from "../../../src/sign/verify.ts";
 import { type CliResult, seal } from "../../support/cli.ts";
 import { certificateEsl, certificateHashEsl, esl, IMAGE_HASH_TYPES } from "../../support/databases.ts";
 import { vectorSigner } from "../../support/signing.ts";
@@ -27,6 +30,28 @@ const plain = vector("authenticode/pe/plain.efi.gz");
 const changed = Uint8Array.from(signed).fill(1, 2000, 2001);
 
 describe("seal verify", () => {
+  // What is hashed before anybody has asked is read once more where another hash is asked for.
+  it("hashes a program while it reads it only where a signature names that hash", async () => {
+    const take = vi.spyOn(PePass.prototype, "take");
+    try {
+      const [entry] = readCertificateTable(parsePe([signed], "signed"));
+      const sha384 = Uint8Array.from(signed);
+      const at = Buffer.from(signed).indexOf(Buffer.from("0609608648016503040201", "hex"));
+      sha384[at + 10] = 2;
+      const [other] = readCertificateTable(parsePe([sha384], "changed"));
+      expect([entry, other].map((one) => one && algorithmSeen(one))).toEqual(["sha256", "sha384"]);
+      const taken: number[] = [];
+      for (const bytes of [signed, sha384, plain]) {
+        take.mockClear();
+        await verify({ "a.efi": bytes }, ...cert("signer"));
+        taken.push(take.mock.calls.length);
+      }
+      expect(taken).toEqual([1, 0, 0]);
+    } finally {
+      take.mockRestore();
+    }
+  });
+
   it("names the certificate that a signature is trusted by", async () => {
     const result = await verify({ "a.efi": signed }, ...cert("signer"));
     expect(result.code).toBe(0);
