@@ -66,7 +66,7 @@ export { transformTree } from "./tree/apply.ts";
 export { type CompareOptions, compareTrees, type Difference, type Field } from "./tree/compare.ts";
 export { type DumpfileDialect, parseDumpfile, writeDumpfile } from "./tree/dumpfile.ts";
 export type * from "./tree/node.ts";
-export { type Resolved, type Rootfs, readTreeFile, resolvePath } from "./tree/rootfs.ts";
+export { type LabelStore, type Resolved, type Rootfs, readTreeFile, resolvePath } from "./tree/rootfs.ts";
 export type { TransformOptions, TransformRules } from "./tree/transform.ts";
 
 // 2. The tree as an EROFS image and its digest
@@ -275,6 +275,7 @@ export { type DigestReader, type Evidence, FACTS, type Fact } from "./composefs/
 export type { TreeRecord } from "./composefs/tree-record.ts";
 export type { TreeBlockSink } from "./composefs/verity.ts";
 export type { Environment } from "./io/exec.ts";
+export type { LayerCacheOptions } from "./io/oci/cache-directory.ts";
 export type { CachedLayer, CacheKey, StoredContent, StoredFrame } from "./io/oci/cache-entry.ts";
 export type { CompressionChoice } from "./io/oci/compress.ts";
 export type { Compression } from "./io/oci/decompress.ts";
@@ -283,7 +284,7 @@ export type { ImageList, ListedImage } from "./io/oci/image-list.ts";
 export type { WrittenImage, WrittenIndex } from "./io/oci/image-writer.ts";
 export type { ContentNeeds } from "./io/oci/kept-contents.ts";
 export type { Layer } from "./io/oci/layer.ts";
-export type { LayerCache, LayerCacheOptions } from "./io/oci/layer-cache.ts";
+export type { LayerCache } from "./io/oci/layer-cache.ts";
 export type { LayerMemory } from "./io/oci/layer-memory.ts";
 export type { Placed } from "./io/oci/push-image.ts";
 export type { ReadBack } from "./io/oci/read-back.ts";

@@ -12,7 +12,7 @@ import { type Directory, lookup } from "./node.ts";
 import { withEntries } from "./rebuild.ts";
 import type { Rootfs } from "./rootfs.ts";
 import { applyLabels } from "./selinux/label.ts";
-import { loadPolicy } from "./selinux/policy.ts";
+import { keepLabels, loadPolicy } from "./selinux/policy.ts";
 import { replaceToplevel, requireToplevel } from "./toplevel.ts";
 import type { TransformRules } from "./transform.ts";
 
@@ -34,7 +34,9 @@ export async function bootTransform(
   if (rootfs.view === "layers") await checkBootEntries(rootfs);
   const emptied = emptyMountPoints(root, rules, rootfs.subject);
   const policy = await loadPolicy(rootfs, rules);
-  return applyLabels(emptied, policy, rules.hardlinkLabels, choice);
+  const labelled = applyLabels(emptied, policy, rules.hardlinkLabels, choice);
+  await keepLabels(rootfs);
+  return labelled;
 }
 
 /** A tree with an empty `/boot`, which else is as it was; one without stays without. */

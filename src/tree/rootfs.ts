@@ -34,6 +34,15 @@ export interface Rootfs {
   readonly readContent: (components: readonly Uint8Array[], file: RegularFile) => Promise<Uint8Array>;
   /** Of layers: a content that was kept when they were read; null: {@link readContent} has to unpack its layer again. */
   readonly keptContent?: (file: RegularFile) => Uint8Array | null;
+  /** Labels that earlier runs gave; absent: they are not kept. */
+  readonly labels?: LabelStore | undefined;
+}
+
+/** Keeps labels that SELinux policies give, from one run to the next. */
+export interface LabelStore {
+  /** @param policy all that they depend on @returns null: none are kept */
+  readonly find: (policy: readonly Uint8Array[]) => Promise<Uint8Array | null>;
+  readonly keep: (policy: readonly Uint8Array[], labels: Uint8Array) => Promise<void>;
 }
 
 /** What a tree that is a directory was read from; paths are readable and relative to it. */

@@ -26,6 +26,7 @@ import {
   packedTableSize,
 } from "../../src/io/oci/cache-entry.ts";
 import type * as Decompress from "../../src/io/oci/decompress.ts";
+import { encodeLabelEntry } from "../../src/io/oci/label-cache.ts";
 import { arbitraryLayers, BASE_LAYER } from "../support/arbitrary-layers.ts";
 import { type CliOptions, type CliResult, seal } from "../support/cli.ts";
 import { KVER, MODULES } from "../support/inputs.ts";
@@ -214,7 +215,7 @@ const DAMAGE: [string, (path: string) => void][] = [
   ["is empty", (path) => writeFileSync(path, "")],
   ["is cut off", (path) => writeFileSync(path, readFileSync(path).subarray(0, -1))],
   ["is longer", (path) => writeFileSync(path, Buffer.concat([readFileSync(path), Buffer.of(0)]))],
-  ["was written by another version", (path) => writeFileSync(path, readFileSync(path).fill(1, 7, 8))],
+  ["was written by another version", (path) => writeFileSync(path, readFileSync(path).fill(99, 7, 8))],
   [
     "has another byte",
     (path) =>
@@ -327,6 +328,86 @@ describe("what lies in the cache", () => {
     expect((await run(cwd, [...COMPUTE, ...WITH])).stderr).toBe(
       "warning: --cache cache: others can write to it and so change what seal computes; make it writable by you alone: chmod go-w. It is not used\n",
     );
+  });
+});
+
+describe("labels in the cache", () => {
+  const LABELLED = ["compute-digest", "oci:in"];
+  const policy = "etc/selinux/t/contexts/files";
+
+  /** The sealable image with a policy, and a layer above. */
+  function labelledImage(...more: Uint8Array[]): string {
+    const cwd = tempDir();
+    const directories = ["etc", "etc/selinux", "etc/selinux/t", "etc/selinux/t/contexts", policy];
+    const layer = tarArchive(
+      ...directories.map((name) => tarDirectory(`${name}/`)),
+      tarFile("etc/selinux/config", utf8("SELINUXTYPE=t\n")),
+      tarFile(`${policy}/file_contexts`, utf8("/.* everything:s0\n/usr/(lib|share)/.* usr:s0\n")),
+    );
+    writeLayout(join(cwd, "in"), [...sealableLayers(), layer, ...more]);
+    for (const kind of ["key", "crt"])
+      writeFileSync(join(cwd, `db.${kind}`), vector(`authenticode/keys/signer.${kind}`));
+    return cwd;
+  }
+
+  const tables = (cwd: string) => entries(cwd).filter((name) => name.endsWith(".labels"));
+
+  /** Has the cache say of files in /usr/lib what no policy says. */
+  function forge(cwd: string): void {
+    const [name = ""] = tables(cwd);
+    const path = join(cwd, "cache", name);
+    const bytes = readFileSync(path);
+    const table = Buffer.from(bytes.subarray(76).toString("latin1").replaceAll("usr:s0", "USR:s0"), "latin1");
+    writeFileSync(path, encodeLabelEntry(Buffer.from(name, "hex").subarray(0, 32), table));
+  }
+
+  it("are taken where the policy is the same, with files above too", async () => {
+    const cwd = labelledImage();
+    const without = await run(cwd, LABELLED);
+    expect(await run(cwd, [...LABELLED, ...WITH])).toEqual(without);
+    expect(tables(cwd)).toHaveLength(1);
+    expect(await run(cwd, [...LABELLED, ...WITH])).toEqual(without);
+    const added = labelledImage(tarArchive(tarFile("usr/share/new", utf8("new"))));
+    cpSync(join(cwd, "cache"), join(added, "cache"), { recursive: true });
+    expect(await run(added, [...LABELLED, ...WITH])).toEqual(await run(added, LABELLED));
+    expect(tables(added)).toHaveLength(1);
+    forge(cwd);
+    expect((await run(cwd, [...LABELLED, ...WITH])).stdout).not.toBe(without.stdout);
+  });
+
+  it("are found again for another policy", async () => {
+    const cwd = labelledImage();
+    await run(cwd, [...LABELLED, ...WITH]);
+    const other = labelledImage(tarArchive(tarFile(`${policy}/file_contexts.local`, utf8("/usr/lib/.* mine\n"))));
+    cpSync(join(cwd, "cache"), join(other, "cache"), { recursive: true });
+    expect(await run(other, [...LABELLED, ...WITH])).toEqual(await run(other, LABELLED));
+    expect(tables(other)).toHaveLength(2);
+  });
+
+  it.each(DAMAGE)("are found again with a line where their file %s", async (_, change) => {
+    const cwd = labelledImage();
+    const without = await run(cwd, LABELLED);
+    await run(cwd, [...LABELLED, ...WITH]);
+    change(join(cwd, "cache", tables(cwd)[0] ?? ""));
+    const { stderr, ...rest } = await run(cwd, [...LABELLED, ...WITH]);
+    expect(rest).toEqual({ ...without, stderr: undefined });
+    expect(stderr).toMatch(/^warning: --cache cache: .*\. The labels are found again\n$/);
+    expect(await run(cwd, [...LABELLED, ...WITH])).toEqual(without);
+  });
+
+  it("are not taken by seal image, or found out by it in the end", async () => {
+    const cwd = labelledImage();
+    const image = ["image", "--from", "oci:in", "--to", "oci:out:sealed", "--key", "db.key", "--cert", "db.crt"];
+    const index = async (...args: string[]) => {
+      rmSync(join(cwd, "out"), { recursive: true, force: true });
+      const { code, stderr } = await run(cwd, [...image, "--quiet", ...args]);
+      return code === 0 ? readFileSync(join(cwd, "out/index.json"), "utf8") : stderr;
+    };
+    const without = await index();
+    await run(cwd, [...LABELLED, ...WITH]);
+    forge(cwd);
+    expect(await index(...WITH)).toBe(without);
+    expect(await index("--recompress=all", ...WITH)).toContain("read back, the image has the digests");
   });
 });
 

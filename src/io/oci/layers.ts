@@ -11,7 +11,7 @@ import { type BuildWatcher, type LayerEntry, TreeBuilder } from "../../tree/buil
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import { type LayerObserver, ownWhiteouts } from "../../tree/layer-observer.ts";
 import { type Directory, type ExternalContent, type RegularFile, splitPath } from "../../tree/node.ts";
-import type { Rootfs } from "../../tree/rootfs.ts";
+import type { LabelStore, Rootfs } from "../../tree/rootfs.ts";
 import type { ScanOptions, ScanStats } from "../scan.ts";
 import type { ContentNeeds } from "./kept-contents.ts";
 import { KnownLayers } from "./known-layers.ts";
@@ -89,7 +89,8 @@ export async function openLayers<Prepared>(
   const keptContent = (file: RegularFile) => reader.keptContent(file);
   const opened = await reader.readAll(add, async () => {
     const { headersDiffer } = reader;
-    const rootfs: Rootfs = { subject, root: builder.finish(), view, headersDiffer, readContent, keptContent };
+    const root = builder.finish();
+    const rootfs: Rootfs = { subject, root, view, headersDiffer, readContent, keptContent, labels: reader.labels };
     return { rootfs, prepared: await prepare(rootfs) };
   });
   reader.remember(opened.rootfs.root, forms);
@@ -122,6 +123,12 @@ class LayerReader {
     this.headersDiffer = this.below.headersDiffer;
     this.#knownFiles = this.below.files;
     this.#knownDirectories = this.below.directories;
+  }
+
+  /** As for layers: none are taken where all are read in any case. */
+  get labels(): LabelStore | undefined {
+    const { cache, cacheUse } = this.#options;
+    return cacheUse === "fill" ? undefined : cache?.labels;
   }
 
   /** Passes on what a tree builder sees. @param current number of the layer whose entries are added */

@@ -70,7 +70,7 @@ export class ContextIndex {
    */
   lookup(path: string, type: FileType): Uint8Array | null {
     const slash = path.lastIndexOf("/");
-    if (slash >= 0) return this.directory(path.slice(0, slash)).lookup(path.slice(slash + 1), type);
+    if (slash >= 0) return this.directory(path.slice(0, slash)).find(path.slice(slash + 1), type);
     this.#budget.allow(STEPS_PER_PATH);
     this.#budget.spend(this.#loose.length);
     const key = path + type;

@@ -1,13 +1,13 @@
 /** The lines of a policy that can match entries of one directory, and which of them is the last that does. */
+import { latin1 } from "../../bytes.ts";
 import type { FileType } from "./lines.ts";
 import type { CompiledLine } from "./pattern.ts";
 import type { WorkBudget } from "./regex/budget.ts";
 
 /** What the policy says of the entries of one directory. */
 export interface DirectoryLabels {
-  /** @param name latin1 text */
-  lookup(name: string, type: FileType): Uint8Array | null;
-  /** For the entries of a directory in this one. */
+  lookup(name: Uint8Array, type: FileType): Uint8Array | null;
+  /** For the entries of a directory in this one. @param name latin1 text */
   enter(name: string): DirectoryLabels;
 }
 
@@ -136,7 +136,12 @@ export class DirectoryIndex implements DirectoryLabels {
     return starts.sort(byLine);
   }
 
-  lookup(name: string, type: FileType): Uint8Array | null {
+  lookup(name: Uint8Array, type: FileType): Uint8Array | null {
+    return this.find(latin1(name), type);
+  }
+
+  /** {@link lookup} of a name as latin1 text. */
+  find(name: string, type: FileType): Uint8Array | null {
     this.#budget.allow(STEPS_PER_PATH);
     const key = name + type;
     let best: Line | undefined;

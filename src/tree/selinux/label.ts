@@ -134,7 +134,7 @@ function enter(
     const own = latin1(name);
     const path = `${place.rest === "/" ? "" : place.rest}/${own}`;
     const context = { next: path, rest: path, labels: policy.directory(path, place.labels) };
-    return { context, label: place.labels?.lookup(own, "d") ?? null };
+    return { context, label: place.labels?.lookup(name, "d") ?? null };
   }
   const path = name === null ? "/" : pathOf(policy, place, name);
   const rest = plainPath(path);
@@ -143,7 +143,7 @@ function enter(
 }
 
 function labelOf(policy: LabelLookup, place: Place, name: Uint8Array, type: FileType): Uint8Array | null {
-  if (place.labels !== null && isPlain(place)) return place.labels.lookup(latin1(name), type);
+  if (place.labels !== null && isPlain(place)) return place.labels.lookup(name, type);
   return policy.lookup(pathOf(policy, place, name), type);
 }
 

@@ -1,11 +1,14 @@
 /** Finds and reads the labelling policy of a root filesystem. */
-import { equalBytes, utf8 } from "../../bytes.ts";
+import { equalBytes, type NamedBytes, utf8 } from "../../bytes.ts";
 import { inputError } from "../../errors.ts";
-import { type Rootfs, readTreeFile } from "../rootfs.ts";
+import { type LabelStore, type Rootfs, readTreeFile } from "../rootfs.ts";
 import type { TransformRules } from "../transform.ts";
-import { ContextIndex, type LabelLookup } from "./contexts.ts";
+import type { ContextIndex, LabelLookup } from "./contexts.ts";
 import type { DirectoryLabels } from "./directory-index.ts";
-import { type FileType, parseAliases, parseSelinuxType, parseSpecLines, type SpecLine } from "./lines.ts";
+import { KnownLabels } from "./known-labels.ts";
+import { LABELS_VERSION, LabelTable } from "./label-table.ts";
+import { type FileType, parseAliases, parseSelinuxType } from "./lines.ts";
+import { PolicyText } from "./policy-text.ts";
 import { WorkBudget } from "./regex/budget.ts";
 
 const CONFIG = "/etc/selinux/config";
@@ -14,12 +17,12 @@ const ALIAS_SUFFIXES = [".subs", ".subs_dist"] as const;
 
 /** Which path gets which label. Paths are latin1 text: each character is a byte. */
 class Policy implements LabelLookup {
-  readonly #index: ContextIndex;
+  readonly #index: ContextIndex | KnownLabels;
   readonly #aliases: ReadonlyMap<string, string>;
   /** Directories with an alias in them, without a slash at their end. */
   readonly #aliasParents: ReadonlySet<string>;
 
-  constructor(index: ContextIndex, aliases: ReadonlyMap<string, string>) {
+  constructor(index: ContextIndex | KnownLabels, aliases: ReadonlyMap<string, string>) {
     this.#index = index;
     this.#aliases = aliases;
     this.#aliasParents = new Set([...aliases.keys()].map((path) => path.slice(0, path.lastIndexOf("/"))));
@@ -47,14 +50,14 @@ class Policy implements LabelLookup {
   }
 }
 
-/** Builds a policy from the lines of its files in order. */
+/** Builds a policy from its files in order. */
 export function buildPolicy(
-  lines: readonly SpecLine[],
+  files: readonly NamedBytes[],
   aliases: ReadonlyMap<string, string>,
   lookaround: TransformRules["lookaround"],
   subject: string,
 ): Policy {
-  return new Policy(new ContextIndex(lines, lookaround, new WorkBudget(subject)), aliases);
+  return new Policy(new PolicyText(files, lookaround, new WorkBudget(subject)).whole(), aliases);
 }
 
 /** A policy as it was read for some rules; null: there is none. */
@@ -63,6 +66,8 @@ interface Loaded {
   readonly policy: Policy | null;
   /** All that it was read from, by path; null: there was no such file. */
   readonly files: ReadonlyMap<string, Uint8Array | null>;
+  /** Null: no store has any labels of it, or gets them. */
+  readonly known: KnownLabels | null;
 }
 
 /** Of root filesystems that are in use: each of the trees that are made of one wants it. */
@@ -86,19 +91,55 @@ export async function loadPolicy(
     files.set(path, bytes);
     return bytes;
   };
-  const policy = await readPolicy(rootfs, read, lookaround);
-  loaded.set(rootfs, [...before, { lookaround, policy, files }]);
+  const texts = await readPolicy(rootfs, read);
+  const { policy, known: labels } = await policyOf(texts, files, lookaround, rootfs.labels);
+  loaded.set(rootfs, [...before, { lookaround, policy, files, known: labels }]);
   return policy;
+}
+
+/** The policy in the files of one. */
+async function policyOf(
+  texts: PolicyTexts | null,
+  files: Loaded["files"],
+  lookaround: TransformRules["lookaround"],
+  store: LabelStore | undefined,
+): Promise<Pick<Loaded, "policy" | "known">> {
+  if (texts === null) return { policy: null, known: null };
+  const { specs, aliases, subject } = texts;
+  if (store === undefined) return { policy: buildPolicy(specs, aliases, lookaround, subject), known: null };
+  const table = await store.find(storeKey(lookaround, files));
+  const text = new PolicyText(specs, lookaround, new WorkBudget(subject));
+  const known = new KnownLabels(table === null ? null : LabelTable.of(table), text);
+  return { policy: new Policy(known, aliases), known };
+}
+
+/**
+ * Has a store keep the labels that were looked up, where it does not know them.
+ * @param rootfs whose policies {@link loadPolicy} has read
+ */
+export async function keepLabels(rootfs: Rootfs): Promise<void> {
+  for (const { lookaround, files, known } of loaded.get(rootfs) ?? []) {
+    const table = known?.encode() ?? null;
+    if (table !== null) await rootfs.labels?.keep(storeKey(lookaround, files), table);
+  }
+}
+
+/** All that labels depend on, apart from paths and types. */
+function storeKey(lookaround: TransformRules["lookaround"], files: Loaded["files"]): readonly Uint8Array[] {
+  const own = [...files].flatMap(([path, bytes]) => (bytes === null ? [] : [utf8(path), bytes]));
+  return [utf8(`labels ${LABELS_VERSION}, lookaround ${lookaround}`), ...own];
 }
 
 /**
  * Has {@link loadPolicy} take what it read of another root filesystem, where this one has the same policy, byte for byte:
- * then nothing is parsed or compiled again.
+ * then nothing is parsed or compiled again. Labels from a store are not taken: who reads a tree again checks them, too.
  * @throws SealError `input` when the files of the policy can't be read
  */
 export async function sharePolicy(rootfs: Rootfs, other: Rootfs): Promise<void> {
   const same: Loaded[] = [];
-  for (const one of loaded.get(other) ?? []) if (await hasFiles(rootfs, one.files)) same.push(one);
+  for (const one of loaded.get(other) ?? []) {
+    if (one.known === null && (await hasFiles(rootfs, one.files))) same.push(one);
+  }
   loaded.set(rootfs, [...(loaded.get(rootfs) ?? []), ...same]);
 }
 
@@ -110,11 +151,18 @@ async function hasFiles(rootfs: Rootfs, files: Loaded["files"]): Promise<boolean
   return true;
 }
 
+/** The files of a policy. */
+interface PolicyTexts {
+  /** `file_contexts` and its companions, in their order. */
+  readonly specs: readonly NamedBytes[];
+  readonly aliases: ReadonlyMap<string, string>;
+  readonly subject: string;
+}
+
 async function readPolicy(
   rootfs: Rootfs,
   read: (path: string) => Promise<Uint8Array | null>,
-  lookaround: TransformRules["lookaround"],
-): Promise<Policy | null> {
+): Promise<PolicyTexts | null> {
   const config = await read(CONFIG);
   if (config === null) return null;
   const name = parseSelinuxType(config, `${rootfs.subject}${CONFIG}`);
@@ -128,12 +176,11 @@ async function readPolicy(
   }
 
   const base = `/etc/selinux/${name}/contexts/files/file_contexts`;
-  const lines: SpecLine[] = [];
+  const specs: NamedBytes[] = [];
   for (const suffix of SPEC_SUFFIXES) {
     const bytes = await read(base + suffix);
-    if (bytes !== null) {
-      for (const line of parseSpecLines(bytes, rootfs.subject + base + suffix)) lines.push(line);
-    } else if (suffix === "") {
+    if (bytes !== null) specs.push({ bytes, subject: rootfs.subject + base + suffix });
+    else if (suffix === "") {
       throw inputError(
         rootfs.subject,
         `${base} is missing, but ${CONFIG} asks for that policy; install it, or remove SELINUXTYPE there`,
@@ -145,7 +192,7 @@ async function readPolicy(
     const bytes = await read(base + suffix);
     if (bytes !== null) parseAliases(bytes, rootfs.subject + base + suffix, aliases);
   }
-  return buildPolicy(lines, aliases, lookaround, rootfs.subject + base);
+  return { specs, aliases, subject: rootfs.subject + base };
 }
 
 /** The xattr that carries a label. */

@@ -9,7 +9,8 @@ import { TAR_END, tarEntry, tarPadding } from "../../../src/io/tar/write.ts";
 import { readDumpfile, writeDumpfile } from "../../../src/tree/dumpfile.ts";
 import { decodeLayer, encodeLayer } from "../../../src/tree/layer-codec.ts";
 import { type Directory, type ExternalContent, INLINE_LIMIT, type InlineContent } from "../../../src/tree/node.ts";
-import { parseAliases, parseSelinuxType, parseSpecLines } from "../../../src/tree/selinux/lines.ts";
+import { encodeLabels, LabelTable } from "../../../src/tree/selinux/label-table.ts";
+import { type FileType, parseAliases, parseSelinuxType } from "../../../src/tree/selinux/lines.ts";
 import { buildPolicy } from "../../../src/tree/selinux/policy.ts";
 import { type ArchiveEntry, archiveRootfs, readArchive } from "../../support/archive.ts";
 import { memoryRootfs } from "../../support/tree.ts";
@@ -208,11 +209,35 @@ export const treeTargets: readonly FuzzTarget[] = [
       // What a policy may cost is bounded by steps of its matcher, not by its size.
       seconds: 20,
       read: (bytes) => {
-        const policy = buildPolicy(parseSpecLines(bytes, "x"), new Map(), lookaround, "x");
+        const policy = buildPolicy([{ bytes, subject: "x" }], new Map(), lookaround, "x");
         for (const path of PATHS) policy.lookup(path, "-");
       },
     }),
   ),
+  {
+    name: "selinux-labels",
+    seeds: () => {
+      const entry = (name: string, type: FileType) => ({ name: Buffer.from(name), type, label: Buffer.from("label") });
+      const directories = new Map([
+        ["", [entry("usr", "d"), entry("x", "-")]],
+        ["/usr", [entry("lib", "d")]],
+      ]);
+      const paths = [{ path: "/", type: "d", label: null }] as const;
+      return [encodeLabels({ hasPcre: false, paths, directories, tops: new Set([""]) }) ?? Buffer.alloc(0)];
+    },
+    tokens: ["usr", "d"],
+    read: (bytes) => {
+      const table = LabelTable.of(bytes);
+      table?.lookup("/", "d");
+      for (const names of [["usr", "x"], ["a"], ["usr", "usr"]]) {
+        let directory = table?.directory("") ?? null;
+        for (const name of names) {
+          directory?.lookup(Buffer.from(name), "d");
+          directory = directory?.enter(Buffer.from(name)) ?? null;
+        }
+      }
+    },
+  },
   {
     name: "selinux-config",
     seeds: () => [Buffer.from("SELINUX=enforcing\nSELINUXTYPE=targeted\n")],

@@ -6,6 +6,7 @@ import { ContextIndex } from "../../../src/tree/selinux/contexts.ts";
 import { type FileType, parseAliases, parseSelinuxType, parseSpecLines } from "../../../src/tree/selinux/lines.ts";
 import { compileLine } from "../../../src/tree/selinux/pattern.ts";
 import { buildPolicy, loadPolicy, sharePolicy } from "../../../src/tree/selinux/policy.ts";
+import { PolicyText } from "../../../src/tree/selinux/policy-text.ts";
 import { WorkBudget } from "../../../src/tree/selinux/regex/budget.ts";
 import { memoryRootfs } from "../../support/tree.ts";
 
@@ -13,7 +14,7 @@ const RULES = { lookaround: "pcre2" } as const;
 const BASE = "etc/selinux/t/contexts/files/file_contexts";
 
 function policyOf(text: string) {
-  return buildPolicy(parseSpecLines(utf8(text), "file_contexts"), new Map(), "pcre2", "policy");
+  return buildPolicy([{ bytes: utf8(text), subject: "file_contexts" }], new Map(), "pcre2", "policy");
 }
 
 function label(text: string, path: string, type: FileType = "-"): string | null {
@@ -147,7 +148,10 @@ describe("Policy", () => {
         fc.array(path, { minLength: 1, maxLength: 10 }),
         (specs, paths) => {
           const lines = specs.map(([p, t, y], i) => ({ where: "w", pattern: p + t, type: y, context: `l${i}` }));
-          const policy = buildPolicy(lines, new Map(), "pcre2", "policy");
+          const text = lines.map(
+            (line) => `${line.pattern}${line.type === null ? "" : ` -${line.type}`} ${line.context}\n`,
+          );
+          const policy = policyOf(text.join(""));
           const budget = new WorkBudget("policy");
           for (const p of paths) {
             const last = lines.findLast(
@@ -155,6 +159,8 @@ describe("Policy", () => {
             );
             const found = policy.lookup(latin1(utf8(p)), "-");
             expect(found && Buffer.from(found).toString()).toBe(last?.context ?? null);
+            const few = new PolicyText([{ bytes: utf8(text.join("")), subject: "policy" }], "pcre2", budget);
+            expect(few.of(latin1(utf8(p))).lookup(latin1(utf8(p)), "-")).toEqual(found);
           }
         },
       ),
