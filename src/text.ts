@@ -38,10 +38,14 @@ export function excerpt(text: string, most = 200): string {
   return text.length > most ? `${text.slice(0, most)}…` : text;
 }
 
-/** The first few of a list, and how many more there are: `a, b and 3 more`. */
-export function someOf(items: readonly string[], shown = 5): string {
+/**
+ * The first few of a list, and how many more there are: `a, b and 3 more`.
+ * @param textOf called for those only that are shown
+ */
+export function someOf<Item>(items: readonly Item[], shown = 5, textOf: (item: Item) => string = String): string {
   const rest = items.length - shown;
-  return rest > 0 ? `${items.slice(0, shown).join(", ")} and ${rest} more` : items.join(", ");
+  const texts = items.slice(0, shown).map(textOf).join(", ");
+  return rest > 0 ? `${texts} and ${rest} more` : texts;
 }
 
 /** Words with blanks between, in lines of at most `width` characters; a longer word has a line of its own. */

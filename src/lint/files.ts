@@ -3,8 +3,6 @@ import { displayBytes, escapeControls, latin1, utf8 } from "../bytes.ts";
 import { contentSize, lookup, type Node, type RegularFile } from "../tree/node.ts";
 import type { Rootfs } from "../tree/rootfs.ts";
 
-/** How many places a message names before it counts the rest. */
-
 /** The node at a path, symlinks not followed; null when there is none. */
 export function nodeAt(rootfs: Pick<Rootfs, "root">, path: string): Node | null {
   let node: Node = rootfs.root;

@@ -1,10 +1,10 @@
 /** Notes taken about the layers of an image while they are read: findings, not files, to save memory. */
 
-import { displayBytes } from "../bytes.ts";
+import { displayBytes, latin1 } from "../bytes.ts";
 import type { LayerEntry } from "../tree/build.ts";
 import type { HiddenFile, LayerObserver } from "../tree/layer-observer.ts";
 import { type Directory, type ExternalContent, type InlineContent, splitPath } from "../tree/node.ts";
-import { keyKind, mayBeKey } from "./private-keys.ts";
+import { isKeySize, keyKind, mayBeKey } from "./private-keys.ts";
 
 type Content = InlineContent | ExternalContent;
 
@@ -36,6 +36,7 @@ export interface LayerTimes {
 
 const UNCOUNTED = new Set(["boot", "run", "sysroot"]);
 const UKI = /^boot\/EFI\/Linux\/[^/]+\.efi$/i;
+const IN_BOOT = /^(?:\.?\/)*boot\//;
 const WHITEOUT = ".wh.";
 
 function layerTimes(entries: readonly LayerEntry[]): LayerTimes {
@@ -43,11 +44,13 @@ function layerTimes(entries: readonly LayerEntry[]): LayerTimes {
   let newest: LayerTimes["newest"] = null;
   const ukis = new Map<string, bigint>();
   for (const { path, metadata, item } of entries) {
+    const time = metadata.mtimeSec;
+    // That goes for nearly all, and need not be taken apart.
+    if (some !== null && newest !== null && time <= newest.time && !IN_BOOT.test(latin1(path))) continue;
     const names = splitPath(path);
     const [top] = names;
     if (top === undefined) continue;
     const text = () => names.map(displayBytes).join("/");
-    const time = metadata.mtimeSec;
     const place = displayBytes(top);
     if (place === "boot" && item.kind === "regular" && UKI.test(text())) ukis.set(text(), time);
     if (UNCOUNTED.has(place)) continue;
@@ -70,7 +73,7 @@ export class LayerHistory implements LayerObserver {
   readonly #secrets: LayerSecret[] = [];
 
   wants(path: Uint8Array, size: bigint): boolean {
-    return mayBeKey(splitPath(path), size);
+    return isKeySize(size) && mayBeKey(splitPath(path), size);
   }
 
   content(layer: number, path: string, content: Content, bytes: Uint8Array): void {

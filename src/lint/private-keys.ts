@@ -1,5 +1,5 @@
 /** Recognises private keys by their bytes, and files that may hold one by their place and size. */
-import { displayBytes, equalBytes, latin1 } from "../bytes.ts";
+import { equalBytes, latin1, utf8 } from "../bytes.ts";
 
 /** A private key is smaller, even with certificates and comments. */
 const MAX_BYTES = 64n << 10n;
@@ -16,15 +16,24 @@ const PKCS8_ALGORITHMS = ["300d06092a864886f70d010101", "301306072a8648ce3d0201"
 /** PKCS#12 (RFC 7292): version 3 and a ContentInfo of the type data. */
 const PKCS12 = Buffer.from("0201033082", "hex");
 
-/** Decides by name below /usr, where packages put thousands of other small files, and by size elsewhere. */
-export function mayBeKey(components: readonly Uint8Array[], size: bigint): boolean {
-  if (size < MIN_BYTES || size > MAX_BYTES) return false;
-  const [top, ...rest] = components.map(displayBytes);
-  const name = rest.at(-1) ?? top ?? "";
-  // Packages have examples in their documentation.
-  return top !== "usr" || (KEY_NAME.test(name) && !(rest[0] === "share" && rest[1] === "doc"));
+const NO_NAME = new Uint8Array();
+const USR = utf8("usr");
+const SHARE = utf8("share");
+const DOC = utf8("doc");
+
+/** Whether a file is neither too small nor too large for a key. */
+export function isKeySize(bytes: bigint): boolean {
+  return bytes >= MIN_BYTES && bytes <= MAX_BYTES;
 }
 
+/** Decides by name below /usr, where packages put thousands of other small files, and by size elsewhere. */
+export function mayBeKey(components: readonly Uint8Array[], size: bigint): boolean {
+  if (!isKeySize(size)) return false;
+  const [top = NO_NAME, second = NO_NAME, third = NO_NAME] = components;
+  if (!equalBytes(top, USR)) return true;
+  // Packages have examples in their documentation.
+  return KEY_NAME.test(latin1(components.at(-1) ?? top)) && !(equalBytes(second, SHARE) && equalBytes(third, DOC));
+}
 /** What kind of private key it is; null if it is not one. */
 export function keyKind(bytes: Uint8Array): string | null {
   const header = PEM.exec(latin1(bytes));

@@ -43,7 +43,7 @@ const OPAQUE = ".wh..wh..opq";
  */
 export function ownWhiteouts(entries: readonly Pick<LayerEntry, "path">[]): string[] {
   // Most layers have none, and some have a million entries.
-  if (!entries.some(({ path }) => Buffer.from(path.buffer, path.byteOffset, path.length).includes(WHITEOUT))) return [];
+  if (!entries.some(({ path }) => latin1(path).includes(WHITEOUT))) return [];
   const removed = new Map<string, number>();
   const emptied = new Map<string, number>();
   const paths = entries.map(({ path }) => splitPath(path).map(latin1));

@@ -40,8 +40,9 @@ export interface Rootfs {
 
 /** Keeps labels that SELinux policies give, from one run to the next. */
 export interface LabelStore {
-  /** @param policy all that they depend on @returns null: none are kept */
+  /** Labels that were kept; null: none were. @param policy all that they depend on */
   readonly find: (policy: readonly Uint8Array[]) => Promise<Uint8Array | null>;
+  /** Keeps labels. */
   readonly keep: (policy: readonly Uint8Array[], labels: Uint8Array) => Promise<void>;
 }
 

@@ -1,7 +1,7 @@
 /**
  * The file that a layer has in the cache:
  *
- *     0   8 bytes   "SEALLYR" and the version of this format, 2
+ *     0   8 bytes   "SEALLYR" and the version of this format, 3
  *     8   u32       bytes of the packed table
  *    12   u32       bytes of the table
  *    16   32 bytes  SHA-256 of bytes 0 to 16 and the packed table
@@ -11,7 +11,9 @@
  * The table has four parts, each after its length in bytes (u32): a text that names what was read and how; the digest
  * of the archive as text; entries as {@link encodeLayer} writes them; for each content that is there, the number of its
  * entry (u32) and the bytes of its frame (u32; 0: it is a small one). At its end it says how many bytes the frame of
- * small contents has (u32; 0: there are none), where they follow each other in the order of their entries. Little endian.
+ * small contents has (u32; 0: there are none), where they follow each other in the order of their entries, and if there
+ * is one, what SHA-256 its bytes have: small contents are many, and hashing each for its digest takes longer than all
+ * that is done with them. Little endian.
  */
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
@@ -66,9 +68,11 @@ export interface StoredFrame {
   readonly size: number;
   /** Bytes of what is in it. */
   readonly unpackedSize: number;
+  /** SHA-256 of the bytes in the file; null: what is in it is a content that has to have its digest. */
+  readonly checksum: Uint8Array | null;
 }
 
-const FORMAT = 2;
+const FORMAT = 3;
 const MAGIC = utf8(`SEALLYR${String.fromCharCode(FORMAT)}`);
 const HEAD = 48;
 /** Contents up to this size are packed together: they are many, and few runs need any. */
@@ -102,7 +106,8 @@ export async function encodeCacheEntry(key: CacheKey, diffId: BlobDigest, held: 
   }
   const packedSmall = small.length === 0 ? new Uint8Array() : await pack(concat(small));
   const parts = [utf8(keyText(key)), utf8(formatBlobDigest(diffId)), encodeLayer(held), rows];
-  const table = concat([...parts.flatMap((part) => [u32(part.length), part]), u32(packedSmall.length)]);
+  const smallSums = small.length === 0 ? [] : [checksum(packedSmall)];
+  const table = concat([...parts.flatMap((part) => [u32(part.length), part]), u32(packedSmall.length), ...smallSums]);
   const packed = await pack(table);
   const head = concat([MAGIC, u32(packed.length), u32(table.length)]);
   return concat([head, checksum(head, packed), packed, packedSmall, ...large]);
@@ -151,7 +156,9 @@ export function decodeCacheEntry(bytes: Uint8Array, size: number, key: CacheKey,
     if (item.content.digest?.length !== digestLength) throw damaged("its digests are of the wrong type");
   }
   const rows = new Cursor(parts.next(), subject);
-  const small = { start: bytes.length, size: parts.u32(), unpackedSize: 0 };
+  const smallSize = parts.u32();
+  const sum = smallSize === 0 ? null : parts.bytes(32);
+  const small = { start: bytes.length, size: smallSize, unpackedSize: 0, checksum: sum };
   const contents = new Map<number, StoredContent>();
   let last = -1;
   let start = small.start + small.size;
@@ -169,7 +176,7 @@ export function decodeCacheEntry(bytes: Uint8Array, size: number, key: CacheKey,
       contents.set(entry, { frame: small, offset: small.unpackedSize, content });
       small.unpackedSize += unpackedSize;
     } else {
-      contents.set(entry, { frame: { start, size: stored, unpackedSize }, offset: 0, content });
+      contents.set(entry, { frame: { start, size: stored, unpackedSize, checksum: null }, offset: 0, content });
       start += stored;
     }
   }
@@ -183,9 +190,10 @@ export function decodeCacheEntry(bytes: Uint8Array, size: number, key: CacheKey,
 /**
  * What is in a frame of contents.
  * @param packed its bytes in the file
- * @returns null when they are damaged, which is known for sure only where a content has a digest
+ * @returns null when they are damaged, which is known for sure only where there is a checksum
  */
-export function unpackContents(packed: Uint8Array, { unpackedSize }: StoredFrame): Uint8Array | null {
+export function unpackContents(packed: Uint8Array, { unpackedSize, checksum: sum }: StoredFrame): Uint8Array | null {
+  if (sum !== null && !equalBytes(checksum(packed), sum)) return null;
   return unpackTo(packed, unpackedSize);
 }
 
@@ -204,8 +212,10 @@ function unpackTo(packed: Uint8Array, length: number): Uint8Array | null {
   }
 }
 
-function checksum(head: Uint8Array, packed: Uint8Array): Uint8Array {
-  return createHash("sha256").update(head).update(packed).digest();
+function checksum(...parts: readonly Uint8Array[]): Uint8Array {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest();
 }
 
 function u32(value: number): Uint8Array {
@@ -228,11 +238,13 @@ class Parts {
     return this.#table.u32(this.#position - 4, WHAT);
   }
 
-  next(): Uint8Array {
-    const length = this.u32();
-    const bytes = this.#table.slice(this.#position, length, WHAT);
+  bytes(length: number): Uint8Array {
     this.#position += length;
-    return bytes;
+    return this.#table.slice(this.#position - length, length, WHAT);
+  }
+
+  next(): Uint8Array {
+    return this.bytes(this.u32());
   }
 
   get isAtEnd(): boolean {

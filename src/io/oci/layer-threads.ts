@@ -63,6 +63,8 @@ export class LayerThreads {
   readonly #options: ThreadsOptions;
   /** Those to be read, in the order in which they are taken. */
   readonly #layers: readonly NumberedLayer[];
+  /** The same of those that are only hashed. */
+  readonly #known: readonly NumberedLayer[];
   readonly #state: ReadingState;
   readonly #results: readonly PromiseWithResolvers<LayerContents | null>[];
   readonly #ended: Promise<void>[] = [];
@@ -92,6 +94,7 @@ export class LayerThreads {
     const others = Math.floor(workIn(this.#layers.slice(1)) / WORTH_THREAD);
     const threads = Math.max(1, Math.min(this.#layers.length, jobs, 1 + others));
     const known = bySize(numbered(true));
+    this.#known = known;
     const isHashedBeside = isWorthHashThread(known, jobs);
     this.#state = new ReadingState(threads + Number(isHashedBeside), cores);
     let { early = null } = options;
@@ -104,10 +107,10 @@ export class LayerThreads {
     for (let thread = 1; thread < threads; thread++) start({ kind: "read", layers: this.#layers, thread });
     early?.dismiss();
     if (isLarge && threads === 1 && !isHashedBeside) setForWork();
-    const rest = isHashedBeside ? [].values() : known.values();
+    const hashing = isHashedBeside ? 0 : jobs;
     this.#own = [
       this.#state.reader(() => this.#readFree()),
-      ...Array.from({ length: jobs }, () => this.#hashFree(rest)),
+      ...Array.from({ length: hashing }, () => this.#hashFree()),
     ];
   }
 
@@ -118,6 +121,11 @@ export class LayerThreads {
    */
   contents(layer: number): Promise<LayerContents | null> {
     return this.#results[layer]?.promise ?? Promise.reject(new Error("there is no such layer"));
+  }
+
+  /** Hashes what another thread has left, for when this one has nothing else to do. */
+  help(): Promise<void> {
+    return this.#hashFree();
   }
 
   /** What has been read so far. */
@@ -161,11 +169,12 @@ export class LayerThreads {
   }
 
   /** Hashes one layer after the other, of those that others hash, too. */
-  async #hashFree(layers: Iterator<NumberedLayer>): Promise<void> {
+  async #hashFree(): Promise<void> {
+    const state = this.#state;
     const memory = new PieceMemory();
-    for (let next = layers.next(); next.done !== true; next = layers.next()) {
-      const { layer } = next.value;
-      await this.#work(next.value, async (port) => {
+    for (let next = this.#known[state.nextKnown()]; next !== undefined; next = this.#known[state.nextKnown()]) {
+      const { layer } = next;
+      await this.#work(next, async (port) => {
         await hashOnly(layer, port, memory);
         return null;
       });

@@ -34,8 +34,8 @@ export type LayerWork = {
 } & (
   | { readonly kind: "read" }
   /**
-   * They are only hashed, which no other thread like this one does: so many at the same time, on the threads that node
-   * has for files; one at a time on this one, which saves the way there and back for each piece.
+   * They are only hashed: so many at the same time, on the threads that node has for files; one at a time on this one,
+   * which saves the way there and back for each piece.
    */
   | { readonly kind: "hash"; readonly atOnce: number }
 );
@@ -73,9 +73,8 @@ parentPort?.once("message", (question: ReadQuestion | null) => {
     return;
   }
   neverInterrupt();
-  const rest = work.layers.values();
   const hash = work.atOnce === 1 ? hashOnlyHere : hashOnly;
-  for (let count = 0; count < work.atOnce; count++) hashFree(rest, work.thread, state, hash);
+  for (let count = 0; count < work.atOnce; count++) hashFree(work, state, hash);
 });
 
 async function readFree({ layers, thread }: LayerWork, reading: LayerReading, state: ReadingState): Promise<void> {
@@ -89,8 +88,7 @@ async function readFree({ layers, thread }: LayerWork, reading: LayerReading, st
 
 /** Hashes one layer after the other, of those that others hash, too. */
 async function hashFree(
-  layers: Iterator<NumberedLayer>,
-  thread: number,
+  { layers, thread }: LayerWork,
   state: ReadingState,
   hash: typeof hashOnly | typeof hashOnlyHere,
 ): Promise<void> {
@@ -102,8 +100,8 @@ async function hashFree(
     say(null);
   };
   const memory = new PieceMemory();
-  for (let next = layers.next(); next.done !== true; next = layers.next()) {
-    await answer(next.value, thread, state, async ({ number, layer }, port) => {
+  for (let next = layers[state.nextKnown()]; next !== undefined; next = layers[state.nextKnown()]) {
+    await answer(next, thread, state, async ({ number, layer }, port) => {
       const onProgress = (since: ReadSince) => {
         port.onProgress(since);
         note(since);

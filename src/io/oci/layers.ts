@@ -204,6 +204,7 @@ class LayerReader {
         add(contents, number);
       }
       const result = await finish();
+      await threads.help();
       // What is known of a layer counts if the layer has its digest, which is found out meanwhile.
       for (const number of tasks.keys()) await threads.contents(number);
       this.#count(threads.total());

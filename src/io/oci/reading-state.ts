@@ -11,6 +11,7 @@ const FAILED = 1;
 const LEFT = 2;
 const READERS = 3;
 const CORES = 4;
+const HASHED = 5;
 const WORDS = 6;
 const COUNTERS = ["stored", "files", "directories", "hashed"] as const satisfies readonly (keyof ReadSince)[];
 
@@ -51,9 +52,14 @@ export class ReadingState {
     return Atomics.load(this.#words, READERS) < Atomics.load(this.#words, CORES);
   }
 
-  /** Numbers from 0, each to one caller. */
+  /** Numbers from 0, each to one caller: of layers to be read. */
   next(): number {
     return Atomics.add(this.#words, NEXT, 1);
+  }
+
+  /** The same of layers that are only hashed. */
+  nextKnown(): number {
+    return Atomics.add(this.#words, HASHED, 1);
   }
 
   /** Layers above this one are not needed any more, because it can't be read; -1: none is. */

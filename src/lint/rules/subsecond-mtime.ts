@@ -21,19 +21,19 @@ export const subsecondMtimeRule: Rule = {
     if (seriesList.every(({ erofs }) => erofs === "v2")) {
       return notApplicable(`bootc ${joinSeries(seriesList)} does not store nanoseconds`);
     }
-    const paths: string[] = [];
+    const paths: (readonly Uint8Array[])[] = [];
     for (const { components, node } of walk(
       rootfs,
       "",
       (path) => !(path.length === 1 && EMPTIED.has(displayPath(path))),
     )) {
-      if (node.mtimeNsec !== 0) paths.push(displayPath(components));
+      if (node.mtimeNsec !== 0) paths.push(components);
     }
     const [first] = paths;
     if (first === undefined) return checked();
-    const found = `${paths.length === 1 ? "One path has" : `${paths.length} paths have`} an mtime with nanoseconds: ${someOf(paths)}.`;
+    const found = `${paths.length === 1 ? "One path has" : `${paths.length} paths have`} an mtime with nanoseconds: ${someOf(paths, 5, displayPath)}.`;
     if (sealed && (await isSealedAs(context, context.digests.times))) return checked();
-    return checked({ path: first, ...(sealed ? SEALED : UNSEALED)[rootfs.view](found) });
+    return checked({ path: displayPath(first), ...(sealed ? SEALED : UNSEALED)[rootfs.view](found) });
   },
 };
 

@@ -11,8 +11,9 @@ export const ukiSymlinkRule: Rule = {
   check: async (context) => {
     const inBoot = (await context.ukis()).flatMap((uki) => (uki.kind === "symlink" ? [uki] : []));
     const inModules = [...walk(context.rootfs, MODULES_DIRECTORY)].flatMap(({ components, node }) => {
+      if (node.kind !== "symlink") return [];
       const path = displayPath(components);
-      return node.kind === "symlink" && path.endsWith(".efi") ? [{ path, target: displayBytes(node.target) }] : [];
+      return path.endsWith(".efi") ? [{ path, target: displayBytes(node.target) }] : [];
     });
     return checked(
       ...[...inBoot, ...inModules].map(({ path, target }) => ({

@@ -11,17 +11,16 @@ export const utf8Rule: Rule = {
   check: ({ rootfs }) => {
     const problems: Problem[] = [];
     for (const { components, node } of walk(rootfs, "")) {
-      const path = displayPath(components);
       if (!isUtf8(components.at(-1) ?? new Uint8Array())) {
         problems.push({
-          path,
+          path: displayPath(components),
           message: "This name is not UTF-8; bootc's ostree backend refuses it.",
           fix: "rename it.",
         });
       }
       if (node.kind === "symlink" && !isUtf8(node.target)) {
         problems.push({
-          path,
+          path: displayPath(components),
           message: `The target of this symlink (${displayBytes(node.target)}) is not UTF-8; bootc's ostree backend refuses it.`,
           fix: "point it elsewhere.",
         });

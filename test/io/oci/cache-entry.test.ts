@@ -129,6 +129,15 @@ describe("an entry of the cache", () => {
     expect([decode(none).contents.size, tableEnd(none)]).toEqual([0, none.length]);
   });
 
+  it("has small contents with any byte changed as damaged", async () => {
+    const bytes = await encodeCacheEntry(KEY, DIFF_ID, HELD);
+    const frame = decode(bytes).contents.get(1)?.frame;
+    if (frame === undefined) throw new Error("nothing is stored");
+    const packed = bytes.subarray(frame.start, frame.start + frame.size);
+    for (const [at, byte] of packed.entries()) expect(unpackContents(packed.with(at, byte ^ 1), frame)).toBeNull();
+    expect(unpackContents(packed, { ...frame, checksum: new Uint8Array(32) })).toBeNull();
+  });
+
   it("is for one layer, media type, reading and hash only", async () => {
     const bytes = await encodeCacheEntry(KEY, DIFF_ID, HELD);
     expect(refused(bytes, { ...KEY, digest: digest("c") })).toBe(true);
@@ -159,7 +168,9 @@ describe("an entry of the cache", () => {
   it("is refused where its table says what can't be, whatever its checksum says", async () => {
     const bytes = await encodeCacheEntry(KEY, DIFF_ID, HELD);
     expect(refused(withTable(bytes, (table) => table))).toBe(false);
-    const rows = (table: Buffer) => table.length - 4 - 3 * 8;
+    // Before the checksum of small contents.
+    const smallSize = (table: Buffer) => table.length - 32 - 4;
+    const rows = (table: Buffer) => smallSize(table) - 3 * 8;
     const changes: [string, (table: Buffer) => Uint8Array][] = [
       ["a byte more", (table) => concat([table, utf8("x")])],
       ["a byte less", (table) => table.subarray(0, -1)],
@@ -174,8 +185,11 @@ describe("an entry of the cache", () => {
       ["a small content with a frame of its own", (table) => table.fill(1, rows(table) + 4, rows(table) + 5)],
       ["a large content that has no place", (table) => table.fill(0, rows(table) + 20, rows(table) + 24)],
       ["a large content that is longer than the file", (table) => table.fill(255, rows(table) + 20, rows(table) + 22)],
-      ["small contents that have no place", (table) => table.fill(0, table.length - 4)],
-      ["small contents that are longer than the file", (table) => table.fill(255, table.length - 4, table.length - 2)],
+      ["small contents that have no place", (table) => table.fill(0, smallSize(table), smallSize(table) + 4)],
+      [
+        "small contents that are longer than the file",
+        (table) => table.fill(255, smallSize(table), smallSize(table) + 2),
+      ],
     ];
     for (const [name, change] of changes) expect([name, refused(withTable(bytes, change))]).toEqual([name, true]);
     const short: LayerContents = { ...HELD, entries: [file("a", SMALL)], contents: new Map() };

@@ -189,6 +189,21 @@ describe("LayerThreads", () => {
       await threads.close();
     });
 
+    it("are helped by this one when it has nothing else to do", async () => {
+      const changed = Uint8Array.from(BYTES);
+      changed[0] = 1;
+      const threads = new LayerThreads([...(await all()), await known("changed", changed)], READING, {
+        jobs: 2,
+        onProgress: () => {},
+      });
+      await threads.help();
+      expect(threads.total().stored).toBeGreaterThanOrEqual(BYTES.length);
+      expect(await Promise.all([0, 1, 2].map((layer) => threads.contents(layer)))).toEqual([null, null, null]);
+      await expect(threads.contents(3)).rejects.toThrow(/^changed: the blob has the digest sha256:/);
+      expect(threads.total().stored).toBe(4 * BYTES.length);
+      await threads.close();
+    });
+
     it.each([1, 2, 3])("tell which one is not what it was, with %i at work", async (jobs) => {
       const changed = Uint8Array.from(BYTES);
       changed[BYTES.length - 1] = 1;

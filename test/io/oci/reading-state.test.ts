@@ -2,6 +2,12 @@ import { describe, expect, it } from "vitest";
 import { ReadingState } from "../../../src/io/oci/reading-state.ts";
 
 describe("ReadingState", () => {
+  it("gives each number to one thread, of layers to read and of others", () => {
+    const state = new ReadingState(2, 2);
+    const other = new ReadingState(state.memory);
+    expect([state.next(), other.next(), other.nextKnown(), state.nextKnown(), state.next()]).toEqual([0, 1, 0, 1, 2]);
+  });
+
   it("has a free core while fewer threads read than there are cores, whichever thread asks", async () => {
     const state = new ReadingState(2, 2);
     const other = new ReadingState(state.memory);
