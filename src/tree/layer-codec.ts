@@ -4,19 +4,19 @@
  *
  * All integers are little endian. A head of 16 bytes: compression (u8: 0 none, 1 gzip, 2 Zstandard), whether it is one
  * part (u8), bytes of each fs-verity digest (u8; 0: there are none), a zero, the number of lists of xattrs (u32), of
- * entries (u32), and of the bytes of all lists (u32). A list is its length (u32), then for each xattr the lengths of
- * name and value (u32 each) and their bytes. An entry is 32 bytes and what they announce:
+ * entries (u32), and of the bytes of all lists (u32); lists and metadata of an inode are as in `inode-codec.ts`. An entry
+ * is 32 bytes and what they announce:
  *
- *     0  u8   kind        1  u8   1: its headers differ    2  u16  mode            4  u32  uid      8  u32  gid
- *    12  u32 nanoseconds of the mtime 16 i64 its seconds 24 u32 list of xattrs, from 1; 0: none
+ *     0  u8   kind        1  u8   1: its headers differ    2  26 bytes   metadata
  *    28  u32 bytes of the path, which follows; then by kind: content (u32 and bytes), size (u64) and digest, target
  *        (u32 and bytes), device (u32)
  */
-import { compareBytes } from "../bytes.ts";
 import type { LayerEntry } from "./build.ts";
+import { ByteWriter } from "./byte-writer.ts";
+import { readXattrLists, XattrListWriter } from "./inode-codec.ts";
 import type { LayerContents } from "./layer-contents.ts";
 import { LayerReader, MetadataReader } from "./layer-reader.ts";
-import { INLINE_LIMIT, type Xattr } from "./node.ts";
+import { INLINE_LIMIT } from "./node.ts";
 
 /** What is written: requested contents travel separately. */
 export type LayerEntries = Omit<LayerContents, "contents">;
@@ -34,37 +34,25 @@ const ENTRY = 32;
  *   a time beyond 64 bits
  */
 export function encodeLayer({ entries, compression, isOnePart }: LayerEntries): Uint8Array<ArrayBuffer> {
-  const lists = new Map<readonly Xattr[], number>();
-  let listBytes = 0;
+  const lists = new XattrListWriter();
   let size = HEAD;
   let digestLength: number | null = null;
   for (const { path, metadata, item } of entries) {
-    if (metadata.xattrs.length > 0 && !lists.has(metadata.xattrs)) {
-      lists.set(metadata.xattrs, lists.size + 1);
-      listBytes += 4 + metadata.xattrs.reduce((sum, { name, value }) => sum + 8 + name.length + value.length, 0);
-    }
+    lists.add(metadata.xattrs);
     size += ENTRY + path.length + itemSize(item);
     if (item.kind !== "regular" || item.content.kind === "inline") continue;
     const { length } = item.content.digest ?? [];
     if (digestLength !== null && length !== digestLength) throw new RangeError("digests of several lengths");
     digestLength = length;
   }
-  const writer = new Writer(size + listBytes);
+  const writer = new ByteWriter(size + lists.size);
   writer.u8(COMPRESSIONS.indexOf(compression));
   writer.u8(Number(isOnePart));
   writer.u8(digestLength ?? 0);
   writer.u8(0);
-  for (const number of [lists.size, entries.length, listBytes]) writer.u32(number);
-  for (const list of lists.keys()) {
-    writer.u32(list.length);
-    for (const { name, value } of list) {
-      writer.u32(name.length);
-      writer.u32(value.length);
-      writer.bytes(name);
-      writer.bytes(value);
-    }
-  }
-  for (const entry of entries) writeEntry(writer, entry, lists.get(entry.metadata.xattrs) ?? 0);
+  for (const number of [lists.count, entries.length, lists.size]) writer.u32(number);
+  lists.write(writer);
+  for (const entry of entries) writeEntry(writer, lists, entry);
   return writer.done();
 }
 
@@ -88,15 +76,14 @@ function itemSize(item: LayerEntry["item"]): number {
   }
 }
 
-function writeEntry(writer: Writer, { path, metadata, item, headersDiffer }: LayerEntry, list: number): void {
+function writeEntry(
+  writer: ByteWriter,
+  lists: XattrListWriter,
+  { path, metadata, item, headersDiffer }: LayerEntry,
+): void {
   writer.u8(KINDS.indexOf(kindOf(item)));
   writer.u8(Number(headersDiffer === true));
-  writer.u16(metadata.mode);
-  writer.u32(metadata.uid);
-  writer.u32(metadata.gid);
-  writer.u32(metadata.mtimeNsec);
-  writer.i64(metadata.mtimeSec);
-  writer.u32(list);
+  lists.writeMetadata(writer, metadata);
   writer.u32(path.length);
   writer.bytes(path);
   switch (item.kind) {
@@ -109,13 +96,11 @@ function writeEntry(writer: Writer, { path, metadata, item, headersDiffer }: Lay
       return;
     case "symlink":
     case "hardlink":
-      writer.u32(item.target.length);
-      writer.bytes(item.target);
+      writer.sized(item.target);
       return;
     case "regular":
       if (item.content.kind === "inline") {
-        writer.u32(item.content.bytes.length);
-        writer.bytes(item.content.bytes);
+        writer.sized(item.content.bytes);
       } else {
         writer.i64(item.content.size);
         if (item.content.digest !== null) writer.bytes(item.content.digest);
@@ -142,31 +127,12 @@ export function decodeLayer(bytes: Uint8Array, subject: string): LayerEntries {
   const listCount = view.getUint32(4, true);
   const entryCount = view.getUint32(8, true);
   const listBytes = view.getUint32(12, true);
-  const lists: (readonly Xattr[])[] = [NO_XATTRS];
-  while (reader.position < HEAD + listBytes) lists.push(readList(reader));
-  if (reader.position !== HEAD + listBytes || lists.length !== listCount + 1) throw reader.damaged("its xattrs");
+  const lists = readXattrLists(reader, listCount, listBytes);
   const entries: LayerEntry[] = [];
   const metadata = new MetadataReader(reader, lists);
   while (!reader.isAtEnd) entries.push(readEntry(reader, metadata, digestLength));
   if (entries.length !== entryCount) throw reader.damaged("its entries");
   return { entries, compression, isOnePart: isOnePart === 1 };
-}
-
-const NO_XATTRS: readonly Xattr[] = [];
-
-function readList(reader: LayerReader): readonly Xattr[] {
-  const count = reader.u32();
-  const list: Xattr[] = [];
-  for (let index = 0; index < count; index++) {
-    const nameLength = reader.u32();
-    const valueLength = reader.u32();
-    const xattr = { name: reader.bytes(nameLength), value: reader.bytes(valueLength) };
-    const before = list.at(-1);
-    if (before !== undefined && compareBytes(before.name, xattr.name) >= 0) throw reader.damaged("the order of xattrs");
-    list.push(xattr);
-  }
-  if (count === 0) throw reader.damaged("an empty list of xattrs");
-  return list;
 }
 
 function readEntry(reader: LayerReader, all: MetadataReader, digestLength: number): LayerEntry {
@@ -211,47 +177,5 @@ function readItem(reader: LayerReader, kind: Kind, digestLength: number): LayerE
       const digest = digestLength === 0 ? null : reader.bytes(digestLength);
       return { kind: "regular", content: { kind, size, digest, payload: digest === null ? null : "digest" } };
     }
-  }
-}
-
-class Writer {
-  readonly #bytes: Uint8Array<ArrayBuffer>;
-  readonly #view: DataView;
-  #position = 0;
-
-  constructor(size: number) {
-    this.#bytes = new Uint8Array(size);
-    this.#view = new DataView(this.#bytes.buffer);
-  }
-
-  u8(value: number): void {
-    this.#view.setUint8(this.#position++, value);
-  }
-
-  u16(value: number): void {
-    this.#view.setUint16(this.#position, value, true);
-    this.#position += 2;
-  }
-
-  u32(value: number): void {
-    this.#view.setUint32(this.#position, value, true);
-    this.#position += 4;
-  }
-
-  i64(value: bigint): void {
-    if (BigInt.asIntN(64, value) !== value) throw new RangeError(`${value} has more than 64 bits`);
-    this.#view.setBigInt64(this.#position, value, true);
-    this.#position += 8;
-  }
-
-  bytes(bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.#position);
-    this.#position += bytes.length;
-  }
-
-  /** @throws Error when less or more was written than announced, which is a bug */
-  done(): Uint8Array<ArrayBuffer> {
-    if (this.#position !== this.#bytes.length) throw new Error("a layer has another size than was counted");
-    return this.#bytes;
   }
 }

@@ -7,19 +7,19 @@ import type { Metadata, Xattr } from "./node.ts";
 export class LayerReader {
   /** Of all bytes: for those that {@link take} has passed. */
   readonly view: DataView;
-  readonly #bytes: Uint8Array;
+  readonly all: Uint8Array;
   readonly #subject: string;
   position = 0;
 
   constructor({ buffer, byteOffset, byteLength }: Uint8Array, subject: string) {
     this.view = new DataView(buffer, byteOffset, byteLength);
     // Never a Buffer: parts of it would be too, and are slow to make.
-    this.#bytes = new Uint8Array(buffer, byteOffset, byteLength);
+    this.all = new Uint8Array(buffer, byteOffset, byteLength);
     this.#subject = subject;
   }
 
   get isAtEnd(): boolean {
-    return this.position === this.#bytes.length;
+    return this.position === this.all.length;
   }
 
   /** Passes so many bytes. @returns where they begin @throws SealError `input` where fewer are left */
@@ -27,7 +27,7 @@ export class LayerReader {
     const start = this.position;
     this.position += length;
     // Nothing is checked twice: what is not there is a cursor's to report.
-    if (this.position > this.#bytes.length) new Cursor(this.#bytes, this.#subject).slice(start, length, WHAT);
+    if (this.position > this.all.length) new Cursor(this.all, this.#subject).slice(start, length, WHAT);
     return start;
   }
 
@@ -41,7 +41,7 @@ export class LayerReader {
 
   bytes(length: number): Uint8Array {
     const start = this.take(length);
-    return this.#bytes.subarray(start, start + length);
+    return this.all.subarray(start, start + length);
   }
 
   damaged(what: string): SealError {
@@ -63,7 +63,7 @@ export class MetadataReader {
     this.#lists = lists;
   }
 
-  /** @param start of an entry @returns null: what can't be */
+  /** @param start two bytes before what is said of an inode @returns null: what can't be */
   read(start: number): Metadata | null {
     if (this.#last !== null && this.#isSame(start, this.#lastStart)) return this.#last;
     const view = this.#view;

@@ -26,7 +26,7 @@ import {
   packedTableSize,
 } from "../../src/io/oci/cache-entry.ts";
 import type * as Decompress from "../../src/io/oci/decompress.ts";
-import { encodeLabelEntry } from "../../src/io/oci/label-cache.ts";
+import { encodeKeyedEntry } from "../../src/io/oci/keyed-entry.ts";
 import { arbitraryLayers, BASE_LAYER } from "../support/arbitrary-layers.ts";
 import { type CliOptions, type CliResult, seal } from "../support/cli.ts";
 import { KVER, MODULES } from "../support/inputs.ts";
@@ -60,9 +60,19 @@ function run(cwd: string, args: readonly string[], options: CliOptions = {}): Pr
   return seal([...args, "--no-progress"], { cwd, ...options });
 }
 
-/** Names of the entries, and whatever else lies there. */
+/** What lies in the cache. */
+function cached(cwd: string, ending: string): string[] {
+  return readdirSync(join(cwd, "cache")).filter((name) => name.endsWith(ending));
+}
+
+/** Names of the entries of layers, and of whatever else lies there. */
 function entries(cwd: string): string[] {
-  return readdirSync(join(cwd, "cache")).filter((name) => name !== "cleaned");
+  return readdirSync(join(cwd, "cache")).filter((name) => !/^cleaned$|\.(?:labels|stack)$/.test(name));
+}
+
+/** Leaves nothing but entries of layers. */
+function withoutStacks(cwd: string): void {
+  for (const name of cached(cwd, ".stack")) rmSync(join(cwd, "cache", name));
 }
 
 /** A directory with the image `in` of two layers. */
@@ -234,6 +244,7 @@ describe("what lies in the cache", () => {
     const cwd = workspace();
     const without = await run(cwd, COMPUTE);
     await run(cwd, [...COMPUTE, ...WITH]);
+    withoutStacks(cwd);
     forEntries(cwd, change);
     unpacked.count = 0;
     const { stderr, ...rest } = await run(cwd, [...COMPUTE, ...WITH]);
@@ -252,6 +263,7 @@ describe("what lies in the cache", () => {
     await run(cwd, [...COMPUTE, ...WITH]);
     const [first = "", second = ""] = entries(cwd).map((name) => join(cwd, "cache", name));
     cpSync(first, second);
+    withoutStacks(cwd);
     const { stdout, stderr } = await run(cwd, [...COMPUTE, ...WITH]);
     expect(stdout).toBe(without.stdout);
     expect(stderr).toMatch(
@@ -281,7 +293,7 @@ describe("what lies in the cache", () => {
     const [used = "", old = ""] = entries(cwd);
     writeFileSync(join(cwd, "cache/mine"), "");
     writeFileSync(join(cwd, "cache", `.${old}.00ff.partial`), "");
-    for (const name of [...entries(cwd), "cleaned"]) age(name, 1);
+    for (const name of [...entries(cwd), ...cached(cwd, ".stack"), "cleaned"]) age(name, 1);
     // Writes something, so that it may clean up, and uses what was there.
     const more = ["compute-digest", "oci:in", "--transform", "oci", "--algorithm", "sha256", ...WITH];
     await run(cwd, [...COMPUTE, ...WITH], at(20));
@@ -317,6 +329,7 @@ describe("what lies in the cache", () => {
       stderr: "warning: --cache file/cache: can't be used: part of the path is not a directory. It is not used\n",
     });
     await run(cwd, [...COMPUTE, ...WITH]);
+    withoutStacks(cwd);
     forEntries(cwd, (path) => {
       rmSync(path);
       mkdirSync(path);
@@ -328,6 +341,121 @@ describe("what lies in the cache", () => {
     expect((await run(cwd, [...COMPUTE, ...WITH])).stderr).toBe(
       "warning: --cache cache: others can write to it and so change what seal computes; make it writable by you alone: chmod go-w. It is not used\n",
     );
+  });
+});
+
+describe("trees of layers in the cache", () => {
+  /** The image of a workspace with another layer on top. */
+  function rebuild(cwd: string, ...names: string[]): void {
+    rmSync(join(cwd, "in"), { recursive: true });
+    const upper = tarArchive(tarFile("usr/a/f", Buffer.alloc(300, "upper")), tarFile("usr/.wh.b", utf8("")));
+    const more = names.map((name) => tarArchive(tarFile(`usr/${name}`, Buffer.alloc(100, name))));
+    writeLayout(join(cwd, "in"), [BASE_LAYER, upper, ...more]);
+  }
+
+  const stacks = (cwd: string) => cached(cwd, ".stack");
+
+  it("are of all layers of a new image, and of those that were known below others", async () => {
+    const cwd = workspace();
+    const counts: number[] = [];
+    const same = async (...names: string[]) => {
+      rebuild(cwd, ...names);
+      expect(await run(cwd, [...COMPUTE, ...WITH])).toEqual(await run(cwd, COMPUTE));
+      counts.push(stacks(cwd).length);
+    };
+    // Two layers; the same twice, and below another; three; of four the two lowest.
+    await same();
+    await same();
+    await same("new");
+    await same("new");
+    await same("newer", "newest");
+    expect(counts).toEqual([1, 1, 1, 2, 2]);
+    for (const name of stacks(cwd)) rmSync(join(cwd, "cache", name));
+    await same("newer", "new");
+    expect(stacks(cwd)).toHaveLength(1);
+  });
+
+  it("change no answer, for any image on top of any other", async () => {
+    await fc.assert(
+      fc.asyncProperty(arbitraryLayers, arbitraryLayers, arbitraryLayers, async (below, first, second) => {
+        const cwd = tempDir();
+        for (const above of [first, second, first, []]) {
+          rmSync(join(cwd, "in"), { recursive: true, force: true });
+          writeLayout(join(cwd, "in"), [BASE_LAYER, ...below, ...above]);
+          for (const args of [COMPUTE, ["compute-digest", "oci:in", "--transform", "none"]]) {
+            expect(await run(cwd, [...args, ...WITH])).toEqual(await run(cwd, args));
+          }
+          const dump = ["dump", "oci:in"];
+          expect(await run(cwd, [...dump, ...WITH])).toEqual(await run(cwd, dump));
+        }
+      }),
+      { numRuns: 15 },
+    );
+  }, 240_000);
+
+  it("count when all layers have their digests", async () => {
+    const cwd = workspace();
+    await run(cwd, [...COMPUTE, ...WITH]);
+    const blobs = join(cwd, "in/blobs/sha256");
+    const layers = readdirSync(blobs).filter((name) => readFileSync(join(blobs, name))[0] === 0x1f);
+    for (const name of layers) {
+      const bytes = readFileSync(join(blobs, name));
+      bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+      writeFileSync(join(blobs, name), bytes);
+    }
+    rmSync(join(cwd, "cache"), { recursive: true });
+    const changed = await run(cwd, [...COMPUTE, ...WITH]);
+    expect(changed.code).toBe(3);
+    expect(stacks(cwd)).toEqual([]);
+  });
+
+  it("are not those of layers whose archives are said to be others", async () => {
+    const cwd = workspace();
+    await run(cwd, [...COMPUTE, ...WITH]);
+    for (const name of entries(cwd)) rmSync(join(cwd, "cache", name));
+    const wrong = {
+      config: { rootfs: { type: "layers", diff_ids: [`sha256:${sha256(BASE_LAYER)}`, `sha256:${"0".repeat(64)}`] } },
+    };
+    const upper = tarArchive(tarFile("usr/a/f", Buffer.alloc(300, "upper")), tarFile("usr/.wh.b", utf8("")));
+    writeLayout(join(cwd, "wrong"), [BASE_LAYER, upper], wrong);
+    const { code, stderr } = await run(cwd, ["compute-digest", "oci:wrong", "--transform", "oci", ...WITH]);
+    expect([code, stderr]).toEqual([3, expect.stringMatching(/the unpacked layer has the digest/)]);
+  });
+
+  it.each(DAMAGE)("are put together again with a line where their file %s", async (_, change) => {
+    const cwd = workspace();
+    const without = await run(cwd, COMPUTE);
+    await run(cwd, [...COMPUTE, ...WITH]);
+    change(join(cwd, "cache", stacks(cwd)[0] ?? ""));
+    const { stderr, ...rest } = await run(cwd, [...COMPUTE, ...WITH]);
+    expect(rest).toEqual({ ...without, stderr: undefined });
+    expect(stderr).toMatch(/^warning: --cache cache: .*\. The layers are put together again\n$/);
+    expect(await run(cwd, [...COMPUTE, ...WITH])).toEqual(without);
+  });
+
+  it("have contents read from where they are, be it from a layer", async () => {
+    const cwd = tempDir();
+    const policy = "etc/selinux/t/contexts/files";
+    const parents = ["etc", "etc/selinux", "etc/selinux/t", "etc/selinux/t/contexts", policy, "boot", "sysroot"];
+    const contexts = Buffer.from("/.* everything:s0\n".padEnd(200, "#"));
+    const layer = tarArchive(
+      ...parents.map((name) => tarDirectory(`${name}/`)),
+      tarFile("etc/selinux/config", Buffer.from("SELINUXTYPE=t\n".padEnd(100, "#"))),
+      tarFile(`${policy}/file_contexts`, contexts),
+    );
+    writeLayout(join(cwd, "in"), [BASE_LAYER, layer]);
+    const args = ["compute-digest", "oci:in"];
+    const without = await run(cwd, args);
+    expect(without.code).toBe(0);
+    await run(cwd, [...args, ...WITH]);
+    for (const name of entries(cwd)) {
+      expect(await run(cwd, [...args, ...WITH])).toEqual(without);
+      rmSync(join(cwd, "cache", name));
+    }
+    // Nothing is left but the tree of both.
+    unpacked.count = 0;
+    expect(await run(cwd, [...args, ...WITH])).toEqual(without);
+    expect(unpacked.count).toBeGreaterThan(0);
   });
 });
 
@@ -350,7 +478,7 @@ describe("labels in the cache", () => {
     return cwd;
   }
 
-  const tables = (cwd: string) => entries(cwd).filter((name) => name.endsWith(".labels"));
+  const tables = (cwd: string) => cached(cwd, ".labels");
 
   /** Has the cache say of files in /usr/lib what no policy says. */
   function forge(cwd: string): void {
@@ -358,7 +486,7 @@ describe("labels in the cache", () => {
     const path = join(cwd, "cache", name);
     const bytes = readFileSync(path);
     const table = Buffer.from(bytes.subarray(76).toString("latin1").replaceAll("usr:s0", "USR:s0"), "latin1");
-    writeFileSync(path, encodeLabelEntry(Buffer.from(name, "hex").subarray(0, 32), table));
+    writeFileSync(path, encodeKeyedEntry(bytes.subarray(0, 8), Buffer.from(name, "hex").subarray(0, 32), table));
   }
 
   it("are taken where the policy is the same, with files above too", async () => {

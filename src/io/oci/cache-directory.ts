@@ -22,8 +22,8 @@ export interface LayerCacheOptions {
 const DAY = 24 * 60 * 60 * 1000;
 /** Entries that have not been used for so long are removed. */
 const KEPT_DAYS = 30;
-const ENTRY_NAME = /^[0-9a-f]{64}\.(?:layer|labels)$/;
-const PARTIAL_NAME = /^\.[0-9a-f]{64}\.(?:layer|labels)\.[0-9a-f]+\.partial$/;
+const ENTRY_NAME = /^[0-9a-f]{64}\.(?:layer|labels|stack)$/;
+const PARTIAL_NAME = /^\.[0-9a-f]{64}\.(?:layer|labels|stack)\.[0-9a-f]+\.partial$/;
 /** Its time says when entries were last removed. */
 const CLEANED = "cleaned";
 
@@ -91,9 +91,7 @@ export class CacheDirectory {
       const stats = fstatSync(descriptor);
       if (!stats.isFile() || !isPrivate(stats)) throw inputError(path, "is not a file that only you can write");
       const result = read(descriptor, stats, path);
-      const now = this.#options.now();
-      // Not every time: it is a write.
-      if (now.getTime() - stats.mtimeMs > DAY) setTimes(path, now);
+      if (this.isUnused(stats)) setTimes(path, this.#options.now());
       return result;
     } catch (error) {
       if (isSystemError(error) && error.code === "ENOENT") return null;
@@ -104,6 +102,16 @@ export class CacheDirectory {
     } finally {
       if (descriptor !== null) closeSync(descriptor);
     }
+  }
+
+  /** Whether an entry was not used today, as far as its times show: they are not changed each time, for that is a write. */
+  isUnused({ mtimeMs }: Stats): boolean {
+    return this.#options.now().getTime() - mtimeMs > DAY;
+  }
+
+  /** Has an entry count as used, if it is there. */
+  noteUse(path: string): void {
+    setTimes(path, this.#options.now());
   }
 
   /** Writes an entry, whole or not at all. */

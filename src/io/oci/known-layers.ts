@@ -1,7 +1,7 @@
 /** What the cache knows of the layers of one image. */
 import type { VerityAlgorithm } from "../../composefs/series.ts";
 import { inputError } from "../../errors.ts";
-import { formatBlobDigest } from "../../oci/digest.ts";
+import { type BlobDigest, formatBlobDigest } from "../../oci/digest.ts";
 import type { LayerEntry } from "../../tree/build.ts";
 import type { LayerContents } from "../../tree/layer-contents.ts";
 import type { LayerObserver } from "../../tree/layer-observer.ts";
@@ -9,6 +9,8 @@ import { type CachedLayer, type CacheKey, SMALL_CONTENT } from "./cache-entry.ts
 import { compressionOf } from "./decompress.ts";
 import type { Layer } from "./layer.ts";
 import type { LayerCache } from "./layer-cache.ts";
+import type { LayerStack } from "./layer-stack.ts";
+import { stackKeys } from "./stack-cache.ts";
 import { readStored } from "./stored-file.ts";
 
 /** How the layers are to be read. */
@@ -20,61 +22,114 @@ interface Reading {
 
 interface KnownLayer {
   readonly key: CacheKey;
-  /** Null: the cache has nothing about it. */
-  readonly held: CachedLayer | null;
+  /** Null: the cache has nothing about it; undefined: that has not been looked up. */
+  held: CachedLayer | null | undefined;
 }
 
+/** What is done with a cache. */
+export interface CacheUse {
+  /** Undefined: nothing is known. */
+  readonly cache: LayerCache | undefined;
+  /**
+   * `fill`: nothing counts as known, but only what the cache does not know is remembered. Default: `take`.
+   */
+  readonly use: "take" | "fill" | undefined;
+  /** Whether it is enough to know what the lowest layers make together. */
+  readonly takesStacks: boolean;
+}
+
+/** How many layers it takes for a tree of them to be worth a file. */
+const STACK_MIN = 2;
+
 export class KnownLayers {
+  /** What the lowest layers make, of which nothing else is looked up; null: that is not known. */
+  readonly stack: LayerStack | null;
+  /**
+   * Of how many layers the cache should have the tree: of the lowest ones that it knows, for these may come again under
+   * others; of all of a new image. Null: it has that.
+   */
+  readonly worthKeeping: number | null;
   readonly #cache: LayerCache | null;
   readonly #layers: readonly Layer[];
   readonly #known: readonly (KnownLayer | null)[];
+  /** Of the trees of the lowest layers, by their number; see `stackKeys`. */
+  readonly #stackKeys: readonly Uint8Array[];
   readonly #hasDigests: boolean;
   readonly #writing: Promise<void>[] = [];
 
   private constructor(
-    cache: LayerCache | null,
-    layers: readonly Layer[],
-    known: readonly (KnownLayer | null)[],
-    hasDigests: boolean,
+    {
+      cache,
+      layers,
+      known,
+      stackKeys,
+      hasDigests,
+    }: {
+      readonly cache: LayerCache | null;
+      readonly layers: readonly Layer[];
+      readonly known: readonly (KnownLayer | null)[];
+      readonly stackKeys: readonly Uint8Array[];
+      readonly hasDigests: boolean;
+    },
+    stack: LayerStack | null,
   ) {
+    this.stack = stack;
     this.#cache = cache;
     this.#layers = layers;
     this.#known = known;
+    this.#stackKeys = stackKeys;
     this.#hasDigests = hasDigests;
+    const firstNew = layers.findIndex((_, number) => this.toHash(number) === null);
+    const wanted = firstNew >= STACK_MIN ? firstNew : layers.length;
+    const isPossible = wanted >= STACK_MIN && wanted <= stackKeys.length;
+    this.worthKeeping = isPossible && wanted > (stack?.forms.length ?? 0) ? wanted : null;
   }
 
-  /**
-   * @param cache undefined: nothing is known
-   * @param use `fill`: nothing counts as known, but only what the cache does not know is remembered
-   */
+  /** Looks up what is known. */
   static async of(
     layers: readonly Layer[],
     { algorithm, paxOwners }: Reading,
-    cache: LayerCache | undefined,
-    use: "take" | "fill" = "take",
+    { cache, use = "take", takesStacks }: CacheUse,
   ): Promise<KnownLayers> {
-    if (cache === undefined) return new KnownLayers(null, layers, [], true);
-    const find = async (layer: Layer): Promise<KnownLayer | null> => {
-      const digest = layer.digest ?? (await digestOfArchive(layer));
-      if (digest === null || layer.diffId === null) return null;
-      // Who needs no digests is served by an entry with digests.
-      const key = { digest, mediaType: layer.mediaType, algorithm: algorithm ?? "sha512", paxOwners };
-      if (use === "fill") return (await cache.has(key)) ? null : { key, held: null };
-      const held = await cache.get(key);
-      // Digests of two algorithms can't be compared; the layer is read then.
-      const isComparable = held?.diffId.algorithm === layer.diffId.algorithm;
-      return { key, held: isComparable ? held : null };
-    };
+    const hasDigests = algorithm !== null;
+    if (cache === undefined) {
+      return new KnownLayers({ cache: null, layers, known: [], stackKeys: [], hasDigests: true }, null);
+    }
     const known: (KnownLayer | null)[] = [];
-    for (const layer of layers) known.push(await find(layer));
-    return new KnownLayers(cache, layers, known, algorithm !== null);
+    for (const layer of layers) {
+      const digest = layer.digest ?? (await digestOfArchive(layer));
+      // Who needs no digests is served by an entry with digests.
+      const key = { mediaType: layer.mediaType, algorithm: algorithm ?? "sha512", paxOwners };
+      known.push(digest === null || layer.diffId === null ? null : { key: { ...key, digest }, held: undefined });
+    }
+    const keys = takesStacks && hasDigests && use === "take" ? keysOf(layers, known) : [];
+    let used = 0;
+    const stack = await cache.stacks.find(keys, (count) => {
+      used = count;
+    });
+    for (const layer of known.slice(0, used)) if (layer !== null) await cache.noteUse(layer.key);
+    for (const [index, layer] of known.entries()) {
+      if (layer === null || index < (stack?.forms.length ?? 0)) continue;
+      if (use === "fill") {
+        if (await cache.has(layer.key)) known[index] = null;
+        else layer.held = null;
+      } else layer.held = await lookUp(cache, layer.key, layers[index] as Layer);
+    }
+    return new KnownLayers({ cache, layers, known, stackKeys: keys, hasDigests }, stack);
+  }
+
+  /** Has the cache keep the tree of the lowest layers, which have their digests. */
+  async keepStack(stack: LayerStack): Promise<void> {
+    const key = this.#stackKeys[stack.forms.length - 1];
+    if (key !== undefined) await this.#cache?.stacks.keep(key, stack);
   }
 
   /** The layer as it must be hashed before {@link contents} may be used; null: it has to be read. */
   toHash(number: number): (Layer & { readonly digest: CacheKey["digest"] }) | null {
     const known = this.#known[number];
     const layer = this.#layers[number];
-    return known?.held && layer ? { ...layer, digest: known.key.digest } : null;
+    const isKnown = number < (this.stack?.forms.length ?? 0) || known?.held;
+    return known && layer && isKnown ? { ...layer, digest: known.key.digest } : null;
   }
 
   /**
@@ -104,8 +159,10 @@ export class KnownLayers {
   /** A content of a layer of {@link toHash}; null: the cache has it not, or damaged. */
   async content(number: number, entry: number): Promise<Uint8Array | null> {
     const known = this.#known[number];
-    if (!known?.held) return null;
-    const found = await this.#cache?.contents(known.key, known.held, [entry]);
+    const cache = this.#cache;
+    if (!known || cache === null) return null;
+    if (known.held === undefined) known.held = await lookUp(cache, known.key, this.#layers[number] as Layer);
+    const found = known.held === null ? null : await cache.contents(known.key, known.held, [entry]);
     return found?.get(entry) ?? null;
   }
 
@@ -128,6 +185,24 @@ export class KnownLayers {
     if (!known?.held) throw new Error(`nothing is known of layer ${number}`);
     return { key: known.key, held: known.held };
   }
+}
+
+/** What a cache knows of a layer; null: nothing. */
+async function lookUp(cache: LayerCache, key: CacheKey, { diffId }: Layer): Promise<CachedLayer | null> {
+  const held = await cache.get(key);
+  // Digests of two algorithms can't be compared; the layer is read then.
+  return held?.diffId.algorithm === diffId?.algorithm ? held : null;
+}
+
+/** See {@link stackKeys}; of the lowest layers that can have any. */
+function keysOf(layers: readonly Layer[], known: readonly (KnownLayer | null)[]): readonly Uint8Array[] {
+  const parts: { readonly key: CacheKey; readonly diffId: BlobDigest }[] = [];
+  for (const [index, layer] of known.entries()) {
+    const diffId = layers[index]?.diffId ?? null;
+    if (layer === null || diffId === null) break;
+    parts.push({ key: layer.key, diffId });
+  }
+  return stackKeys(parts);
 }
 
 /** The digest of a layer that no manifest names: of one that is not packed it is that of its archive. */

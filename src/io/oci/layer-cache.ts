@@ -27,6 +27,7 @@ import {
   unpackContents,
 } from "./cache-entry.ts";
 import { labelCache } from "./label-cache.ts";
+import { StackCache } from "./stack-cache.ts";
 
 const report = (reason: string) => `${reason}. The layer is read again`;
 
@@ -39,6 +40,8 @@ function isIntact(bytes: Uint8Array, { digest }: ExternalContent, algorithm: Ver
 export class LayerCache {
   /** Labels that SELinux policies gave to the files of images. */
   readonly labels: LabelStore;
+  /** Trees that layers make together. @internal */
+  readonly stacks: StackCache;
   readonly #directory: CacheDirectory;
   /** Frames of small contents, of which others may be asked for, too. */
   readonly #unpacked = new WeakMap<StoredFrame, Uint8Array>();
@@ -46,6 +49,7 @@ export class LayerCache {
   constructor(options: LayerCacheOptions) {
     this.#directory = new CacheDirectory(options);
     this.labels = labelCache(this.#directory);
+    this.stacks = new StackCache(this.#directory);
   }
 
   /** What is known of a layer; null: nothing. Damaged entries are reported and skipped. */
@@ -59,6 +63,12 @@ export class LayerCache {
       const bytes = readExactly(descriptor, 0, CACHE_HEAD_SIZE + table, subject);
       return decodeCacheEntry(bytes, size, key, subject);
     });
+  }
+
+  /** Has what is known of a layer count as used. */
+  async noteUse(key: CacheKey): Promise<void> {
+    const path = await this.#pathOf(key);
+    if (path !== null) this.#directory.noteUse(path);
   }
 
   /** Whether there is something about a layer, be it damaged. */

@@ -1,15 +1,10 @@
 /** What the lowest layers of an image make together, which other layers can come on top of. */
 import type { StoredForm } from "../../oci/layer-form.ts";
 import type { Directory, RegularFile } from "../../tree/node.ts";
-
-/** Where the content of a file is: the number of its layer, from 0 for the lowest, and of its entry there. */
-export interface ContentPlace {
-  readonly layer: number;
-  readonly entry: number;
-}
+import type { LayeredTree } from "../../tree/tree-codec.ts";
 
 /** The tree that layers make, and what else is known of them when all have been read. */
-export interface LayerStack {
+export interface LayerStack extends Pick<LayeredTree, "placeOf"> {
   /** Null: of no layers. */
   readonly root: Directory | null;
   /** How each layer is stored, lowest first. */
@@ -19,8 +14,6 @@ export interface LayerStack {
   /** Entries of regular files, of all layers. */
   readonly files: number;
   readonly directories: number;
-  /** Where contents are, by the object that the tree has for each. */
-  readonly places: ReadonlyMap<RegularFile["content"], ContentPlace>;
   /** Contents that were kept in memory. */
   readonly kept: ReadonlyMap<RegularFile["content"], Uint8Array>;
 }
@@ -31,6 +24,6 @@ export const NO_LAYERS: LayerStack = {
   headersDiffer: false,
   files: 0,
   directories: 0,
-  places: new Map(),
+  placeOf: () => undefined,
   kept: new Map(),
 };

@@ -107,7 +107,6 @@ class KnownDirectory implements DirectoryLabels {
   }
 
   enter(name: string): DirectoryLabels {
-    const known = this.#known?.enter(Buffer.from(name, "latin1")) ?? null;
-    return this.#all.open(`${this.#path}/${name}`, known);
+    return this.#all.open(`${this.#path}/${name}`, this.#known?.enter(name) ?? null);
   }
 }

@@ -13,6 +13,7 @@
  */
 import { Cursor, compareBytes, equalBytes, latin1 } from "../../bytes.ts";
 import { SealError } from "../../errors.ts";
+import { ByteWriter } from "../byte-writer.ts";
 import type { FileType } from "./lines.ts";
 
 /**
@@ -58,15 +59,16 @@ export function encodeLabels({ hasPcre, paths, directories, tops }: AskedLabels)
   const sorted = new Map([...directories].map(([path, names]) => [path, sortedOnce(names)]));
   for (const { label } of [...paths, ...[...sorted.values()].flat()]) labels.add(label);
   const head = [...labels.all, ...paths.map(({ path }) => path), ...tops];
-  // What stands before each of them, 8 bytes at most, and the lengths of the lists.
-  let size = 13 + head.reduce((sum, one) => sum + 8 + one.length, 0);
+  // The lengths of the lists, and what stands before each label, path and directory.
+  let size = 13 + labels.all.length * 4 + paths.length * 7 + tops.size * 8;
+  for (const { length } of head) size += length;
   const places = new Map<string, number>();
   for (const [path, names] of sorted) {
     places.set(path, size);
     size += 4 + names.reduce((sum, { name }) => sum + ENTRY + name.length, 0);
   }
   if (labels.all.length > LABELS_MAX || size > SIZE_LIMIT) return null;
-  const writer = new TableWriter(size);
+  const writer = new ByteWriter(size);
   writer.u8(Number(hasPcre));
   writer.u32(labels.all.length);
   for (const label of labels.all) writer.sized(label);
@@ -116,45 +118,6 @@ class LabelNumbers {
 
   of(label: Uint8Array | null): number {
     return label === null ? 0 : (this.#numbers.get(latin1(label)) ?? 0);
-  }
-}
-
-class TableWriter {
-  position = 0;
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-
-  constructor(size: number) {
-    this.#bytes = new Uint8Array(size);
-    this.#view = new DataView(this.#bytes.buffer);
-  }
-
-  u8(value: number): void {
-    this.#bytes[this.position++] = value;
-  }
-
-  u16(value: number): void {
-    this.#view.setUint16(this.position, value, true);
-    this.position += 2;
-  }
-
-  u32(value: number): void {
-    this.#view.setUint32(this.position, value, true);
-    this.position += 4;
-  }
-
-  bytes(bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.position);
-    this.position += bytes.length;
-  }
-
-  sized(bytes: Uint8Array): void {
-    this.u32(bytes.length);
-    this.bytes(bytes);
-  }
-
-  done(): Uint8Array {
-    return this.#bytes;
   }
 }
 
@@ -255,9 +218,21 @@ export class TableDirectory {
     return this.#table.labels[(bytes[at] as number) | ((bytes[at + 1] as number) << 8)];
   }
 
-  /** A directory in this one. */
-  enter(name: Uint8Array): TableDirectory | null {
-    return this.#seek(name) ? this.#table.at(u32At(this.#bytes, this.#at + 4)) : null;
+  /** A directory in this one, mostly that whose label was the last to be looked up. @param name latin1 text */
+  enter(name: string): TableDirectory | null {
+    const isThere = this.#isAt(name) || this.#seek(Buffer.from(name, "latin1"));
+    return isThere ? this.#table.at(u32At(this.#bytes, this.#at + 4)) : null;
+  }
+
+  /** Whether the next entry has a name, which need not be made bytes for that. */
+  #isAt(name: string): boolean {
+    const bytes = this.#bytes;
+    const start = this.#at + ENTRY;
+    if (this.#left === 0 || bytes[this.#at + 3] !== name.length) return false;
+    for (let index = 0; index < name.length; index++) {
+      if (bytes[start + index] !== name.charCodeAt(index)) return false;
+    }
+    return true;
   }
 
   /** Goes on to the first entry that does not come before a name. @returns whether it has that name */

@@ -133,8 +133,8 @@ function enter(
   if (name !== null && isPlain(place)) {
     const own = latin1(name);
     const path = `${place.rest === "/" ? "" : place.rest}/${own}`;
-    const context = { next: path, rest: path, labels: policy.directory(path, place.labels) };
-    return { context, label: place.labels?.lookup(name, "d") ?? null };
+    const label = place.labels?.lookup(name, "d") ?? null;
+    return { context: { next: path, rest: path, labels: policy.directory(path, place.labels) }, label };
   }
   const path = name === null ? "/" : pathOf(policy, place, name);
   const rest = plainPath(path);

@@ -12,6 +12,7 @@ import { type Directory, type ExternalContent, INLINE_LIMIT, type InlineContent 
 import { encodeLabels, LabelTable } from "../../../src/tree/selinux/label-table.ts";
 import { type FileType, parseAliases, parseSelinuxType } from "../../../src/tree/selinux/lines.ts";
 import { buildPolicy } from "../../../src/tree/selinux/policy.ts";
+import { decodeTree, encodeTree } from "../../../src/tree/tree-codec.ts";
 import { type ArchiveEntry, archiveRootfs, readArchive } from "../../support/archive.ts";
 import { memoryRootfs } from "../../support/tree.ts";
 import { vector } from "../../support/vectors.ts";
@@ -215,6 +216,20 @@ export const treeTargets: readonly FuzzTarget[] = [
     }),
   ),
   {
+    name: "tree-codec",
+    seeds: () => {
+      const { root } = readDumpfile(vector("composefs/xattrs.dump"), "x", "composefs-rs");
+      const links = readDumpfile(vector("composefs/hardlinks.dump"), "x", "composefs-rs");
+      return [root, links.root].map((one) => encodeTree({ root: one, placeOf: () => ({ layer: 1, entry: 2 }) }));
+    },
+    tokens: ["user.", "/", "\0"],
+    read: (bytes) => {
+      const tree = decodeTree(bytes, "x");
+      const written = encodeTree(tree);
+      expect(Buffer.compare(encodeTree(decodeTree(written, "x")), written)).toBe(0);
+    },
+  },
+  {
     name: "selinux-labels",
     seeds: () => {
       const entry = (name: string, type: FileType) => ({ name: Buffer.from(name), type, label: Buffer.from("label") });
@@ -233,7 +248,7 @@ export const treeTargets: readonly FuzzTarget[] = [
         let directory = table?.directory("") ?? null;
         for (const name of names) {
           directory?.lookup(Buffer.from(name), "d");
-          directory = directory?.enter(Buffer.from(name)) ?? null;
+          directory = directory?.enter(name) ?? null;
         }
       }
     },

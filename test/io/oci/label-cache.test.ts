@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { utf8 } from "../../../src/bytes.ts";
 import { CacheDirectory } from "../../../src/io/oci/cache-directory.ts";
-import { decodeLabelEntry, encodeLabelEntry, labelCache } from "../../../src/io/oci/label-cache.ts";
+import { labelCache } from "../../../src/io/oci/label-cache.ts";
 import { tempDir } from "../../support/temp.ts";
 
 const POLICY = [utf8("labels 1"), utf8("/etc/selinux/config"), utf8("x")];
@@ -43,20 +43,6 @@ describe("labels in the cache", () => {
       const { store, said } = storeIn(path);
       expect(await store.find(POLICY)).toBeNull();
       expect(said).toEqual([expect.stringMatching(/^--cache c: .*\. The labels are found again$/)]);
-    }
-  });
-});
-
-describe("decodeLabelEntry", () => {
-  const key = new Uint8Array(32).fill(7);
-
-  it("reads what was written, and nothing else", () => {
-    const file = encodeLabelEntry(key, TABLE);
-    expect(decodeLabelEntry(file, key, "f")).toEqual(TABLE);
-    expect(() => decodeLabelEntry(file, key.with(0, 8), "f")).toThrow("f: is damaged: it is for another policy");
-    for (let at = 0; at < file.length; at++) {
-      expect(() => decodeLabelEntry(file.with(at, (file[at] ?? 0) ^ 1), key, "f")).toThrow(/^f: /);
-      expect(() => decodeLabelEntry(file.subarray(0, at), key, "f")).toThrow(/^f: /);
     }
   });
 });

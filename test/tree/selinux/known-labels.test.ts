@@ -145,7 +145,7 @@ describe("labels that are known", () => {
     // LABELS_VERSION.
     expect({ LABELS_VERSION, hash }).toEqual({
       LABELS_VERSION: 1,
-      hash: "fcf53f7fb251333e84b5025b6cd4d627eec8a6a6cc7a756c31d2855733dcf194",
+      hash: "8a51bf077413b22e54f645c5f5026775a312967c9091e911cbb8056eefbfcf83",
     });
   });
 });

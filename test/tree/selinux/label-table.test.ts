@@ -44,10 +44,14 @@ describe("a table of labels", () => {
   it("leads from a directory to those in it, and to none by a path that was not asked", () => {
     const table = tableOf({ "": [entry("usr", "d"), entry("var", "d")], "/usr": [entry("x")] }, [""]);
     const top = table.directory("");
-    expect(top?.enter(utf8("usr"))?.lookup(utf8("x"), "-")).toEqual(utf8("x"));
+    expect(top?.enter("usr")?.lookup(utf8("x"), "-")).toEqual(utf8("x"));
     expect(top?.lookup(utf8("usr"), "d")).toEqual(utf8("usr"));
-    expect(top?.enter(utf8("var"))).toBeNull();
+    expect(top?.enter("var")).toBeNull();
     expect(table.directory("/usr")).toBeNull();
+    // Whether or not its label was asked for.
+    expect(table.directory("")?.enter("usr")?.lookup(utf8("x"), "-")).toEqual(utf8("x"));
+    const last = table.directory("");
+    expect([last?.lookup(utf8("var"), "d"), last?.enter("var"), last?.enter("usr")]).toEqual([utf8("var"), null, null]);
   });
 
   it("has paths that were asked as a whole, and whether the policy needs PCRE2", () => {
@@ -87,7 +91,7 @@ describe("a table of labels", () => {
     }) as Uint8Array;
     const walk = (bytes: Uint8Array) => {
       const top = LabelTable.of(bytes)?.directory("");
-      const usr = top?.enter(utf8("usr"));
+      const usr = top?.enter("usr");
       return [top?.lookup(utf8("usr"), "d"), usr?.lookup(utf8("share"), "-"), top?.lookup(utf8("x"), "-")];
     };
     expect(walk(whole)).toEqual([utf8("usr"), utf8("share"), utf8("x")]);
