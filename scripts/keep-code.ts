@@ -27,9 +27,11 @@ const FLAG_HASH = 'process.stdout.write(new vm.Script("").createCachedData().toS
 const [, , output, command = process.execPath, ...first] = process.argv;
 if (output === undefined) throw new Error("usage: node scripts/keep-code.ts DIRECTORY [NODE...]");
 // V8 numbers all functions that a process makes, and node makes some for what it finds in its environment, and for
-// streams by what they are.
+// streams by what they are. Where one thread alone reads files and unpacks, their order does not depend on what else the
+// machine does.
 const { NODE_PATH = "" } = process.env;
-const run = (...args: string[]) => execFileSync(command, [...first, ...args], { encoding: "utf8", env: { NODE_PATH } });
+const env = { NODE_PATH, UV_THREADPOOL_SIZE: "1" };
+const run = (...args: string[]) => execFileSync(command, [...first, ...args], { encoding: "utf8", env });
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const cache = mkdtempSync(join(tmpdir(), "seal-build-"));
