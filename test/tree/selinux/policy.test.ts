@@ -169,6 +169,40 @@ describe("Policy", () => {
   });
 });
 
+describe("PolicyText", () => {
+  const textOf = (lines: readonly string[]) =>
+    new PolicyText([{ bytes: utf8(`${lines.join("\n")}\n`), subject: "policy" }], "pcre2", new WorkBudget("policy"));
+  const many = (line: (index: number) => string) => Array.from({ length: 5000 }, (_, index) => line(index));
+
+  it("reads the lines that may match a path, and all of them once where these are many", () => {
+    const few = textOf(["/.* any", ...many((index) => `/opt/${index}(/.*)? opt`), "/opt|/usr/a either"]);
+    expect(few.of("/usr/a")).not.toBe(few.of("/usr/a"));
+    expect(Buffer.from(few.of("/usr/a").lookup("/usr/a", "-") ?? "").toString()).toBe("either");
+    expect(Buffer.from(few.of("/opt/77/x").lookup("/opt/77/x", "-") ?? "").toString()).toBe("opt");
+    const all = textOf(many((index) => `/(usr|opt)/${index}\\d+ some`));
+    expect(all.of("/usr/a")).toBe(all.of("/usr/b"));
+    expect(all.of("/usr/b")).toBe(all.whole());
+  });
+
+  it.each([
+    ["/usr/liba? x", "/usr/lib"],
+    ["/usr/liba* x", "/usr/lib"],
+    ["/usr/liba{0,1} x", "/usr/lib"],
+    ["/usr/lib)|(/opt/b x", "/opt/b"],
+    ["/a|/b|/usr x", "/usr"],
+    [" /usr x", "/usr"],
+    ["(/opt)?/usr x", "/usr"],
+    ["[/]usr x", "/usr"],
+    ["/us\\x72 x", "/usr"],
+    ["/usr/[|]x|/opt x", "/opt"],
+    ["/usr/(?#(|)x|/opt x", "/opt"],
+  ])("has %j for %s", (line, path) => {
+    const text = textOf(["/.* any", line]);
+    expect(text.of(path).lookup(path, "-")).toEqual(text.whole().lookup(path, "-"));
+    expect(Buffer.from(textOf([line]).of(path).lookup(path, "-") ?? "").toString()).toBe("x");
+  });
+});
+
 describe("loadPolicy", () => {
   const files = { "etc/selinux/config": "SELINUXTYPE=t\n", [BASE]: "/a one\n/b one\n" };
 
