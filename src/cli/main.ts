@@ -242,7 +242,14 @@ function stackOf(error: unknown): string {
  */
 export async function main(loading: Loading | null): Promise<void> {
   if (loading !== null) loading.around = loadAsAtStart;
-  process.exitCode = await run(process.argv.slice(2), thisProcess());
+  const port = thisProcess();
+  // Where an answer never comes and nothing is left to wait for, node would end with 0, as if all were well.
+  const withoutAnswer = () => {
+    process.exitCode = report(new Error("ended without a result"), port, false, []);
+  };
+  process.once("beforeExit", withoutAnswer);
+  process.exitCode = await run(process.argv.slice(2), port);
+  process.off("beforeExit", withoutAnswer);
   if (isDone()) process.exit();
 }
 

@@ -210,6 +210,15 @@ describe("the package", () => {
     expect(run.stdout.startsWith("native")).toBe(isNative);
   });
 
+  it("does not end as if all were well when an answer never comes", () => {
+    const directory = tempDir();
+    // Node ends when nothing is left to wait for.
+    writeFileSync(join(directory, "never.cjs"), 'require("node:fs/promises").stat = () => new Promise(() => {});');
+    const args = ["--require", "./never.cjs", join(project, "dist/cli/main.js"), "compute-digest", "oci:image"];
+    const { status, stderr } = spawnSync(process.execPath, args, { cwd: directory, encoding: "utf8" });
+    expect([status, stderr]).toEqual([70, expect.stringMatching(/^seal: internal error: ended without a result\. /)]);
+  });
+
   it("brings the schema of seal.toml, as the program prints it", async () => {
     const schema = readFileSync(join(project, "dist/seal.schema.json"), "utf8");
     expect(schema).toBe((await seal(["config", "--schema"])).stdout);

@@ -115,9 +115,10 @@ export class LayerThreads {
   }
 
   /**
-   * What a layer holds; null of one that is known: it has its digest. Ask for the lowest first: when one can't be read,
-   * those above it are not read any more.
+   * What a layer holds; null of one that is known: it has its digest. When one can't be read, those above it are not read
+   * any more: what is wrong is said of the lowest that has an error of its own.
    * @throws SealError `input` as {@link readContents}
+   * @throws NotNeeded of a layer above one that can't be read
    */
   contents(layer: number): Promise<LayerContents | null> {
     return this.#results[layer]?.promise ?? Promise.reject(new Error("there is no such layer"));
@@ -152,7 +153,7 @@ export class LayerThreads {
       this.#options.onProgress(this.#state.total());
       if (answer === null) return;
       const result = this.#results[answer.number];
-      if ("failure" in answer) result?.reject(new SealError("input", answer.failure));
+      if ("failure" in answer) this.#fail(answer.number, new SealError("input", answer.failure));
       else if (answer.encoded === null) result?.resolve(null);
       else result?.resolve({ ...decodeLayer(answer.encoded, "a layer"), contents: answer.contents });
     };
@@ -187,10 +188,15 @@ export class LayerThreads {
     try {
       this.#results[number]?.resolve(await work(state.port(0, number, () => this.#options.onProgress(state.total()))));
     } catch (error) {
-      if (error instanceof NotNeeded) return;
-      state.fail(number);
-      this.#results[number]?.reject(error);
+      if (!(error instanceof NotNeeded)) this.#fail(number, error);
     }
+  }
+
+  /** Notes what is wrong with a layer: those above it are not read any more, which whoever waits for one has to hear. */
+  #fail(number: number, error: unknown): void {
+    this.#state.fail(number);
+    this.#results[number]?.reject(error);
+    for (const above of this.#results.slice(number + 1)) above.reject(new NotNeeded());
   }
 }
 

@@ -13,6 +13,7 @@ import { SealError } from "../../../src/errors.ts";
 import type { Layer } from "../../../src/io/oci/layer.ts";
 import { earlyThread, type LayerTask, LayerThreads } from "../../../src/io/oci/layer-threads.ts";
 import type { LayerReading } from "../../../src/io/oci/read-contents.ts";
+import { NotNeeded } from "../../../src/io/oci/reading-state.ts";
 import { type StoredFile, wholeFile } from "../../../src/io/oci/stored-file.ts";
 import { encodeLayer } from "../../../src/tree/layer-codec.ts";
 import type { LayerContents } from "../../../src/tree/layer-contents.ts";
@@ -156,6 +157,16 @@ describe("LayerThreads", () => {
     const reading = workOff([...tasks, { layer: other, isKnown: true }], jobs);
     await expect(reading).rejects.toThrow(/^other: the blob has the digest sha256:/);
     await expect(reading).rejects.toMatchObject({ code: "input" });
+  });
+
+  it("tell whoever waits for a layer that is not read any more", async () => {
+    const damaged = await layerOf("damaged", Buffer.from("no archive"), Buffer.from("something"));
+    const others = (await unread()).slice(0, 2);
+    const tasks = [{ layer: damaged, isKnown: true }, ...others, ...others, ...others];
+    const threads = new LayerThreads(tasks, READING, { jobs: 1, onProgress: () => {} });
+    await expect(threads.contents(tasks.length - 1)).rejects.toThrow(NotNeeded);
+    await expect(threads.contents(0)).rejects.toThrow(/^damaged: the blob has the digest sha256:/);
+    await threads.close();
   });
 
   it.each([1, 2])("wait for what is hashed elsewhere, and have its error, with %i at work", async (jobs) => {
