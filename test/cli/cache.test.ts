@@ -164,6 +164,33 @@ describe("the cache of layers", () => {
     expect([code, stderr]).toEqual([3, expect.stringMatching(/the blob has the digest sha256:.*, not sha256:/)]);
   });
 
+  it.each([COMPUTE, ["lint", "oci:in"], ["diff", "oci:in", "oci:in"]])(
+    "says that a layer is damaged which it knows, below one that it does not: %j",
+    async (...args) => {
+      const cwd = workspace();
+      await run(cwd, [...COMPUTE, ...WITH]);
+      const blobs = join(cwd, "in/blobs/sha256");
+      const known = readdirSync(blobs).filter((name) => readFileSync(join(blobs, name))[0] === 0x1f);
+      const upper = tarArchive(tarFile("usr/a/f", Buffer.alloc(300, "upper")), tarFile("usr/.wh.b", utf8("")));
+      for (const above of ["usr/new", "no/such/new"]) {
+        rmSync(join(cwd, "in"), { recursive: true });
+        const layers = [BASE_LAYER, upper, tarArchive(tarFile(above, Buffer.alloc(300, "new")))];
+        writeLayout(join(cwd, "in"), layers);
+        for (const name of known) {
+          const bytes = readFileSync(join(blobs, name));
+          bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+          writeFileSync(join(blobs, name), bytes);
+        }
+        const { code, stdout, stderr } = await run(cwd, [...args, ...WITH]);
+        expect([code, stdout, stderr]).toEqual([
+          3,
+          "",
+          expect.stringMatching(/the blob has the digest sha256:.*, not /),
+        ]);
+      }
+    },
+  );
+
   it("is no excuse for a configuration that says of a layer what it is not", async () => {
     const cwd = workspace();
     const wrong = {
@@ -431,6 +458,19 @@ describe("trees of layers in the cache", () => {
     expect(rest).toEqual({ ...without, stderr: undefined });
     expect(stderr).toMatch(/^warning: --cache cache: .*\. The layers are put together again\n$/);
     expect(await run(cwd, [...COMPUTE, ...WITH])).toEqual(without);
+  });
+
+  it("are as good as not there where their file leads nowhere", async () => {
+    const cwd = workspace();
+    const without = await run(cwd, COMPUTE);
+    await run(cwd, [...COMPUTE, ...WITH]);
+    const [name = ""] = stacks(cwd);
+    for (const target of [name, "x".repeat(300)]) {
+      rmSync(join(cwd, "cache", name));
+      symlinkSync(target, join(cwd, "cache", name));
+      expect(await run(cwd, [...COMPUTE, ...WITH])).toEqual(without);
+      expect(statSync(join(cwd, "cache", name)).isFile()).toBe(true);
+    }
   });
 
   it("have contents read from where they are, be it from a layer", async () => {

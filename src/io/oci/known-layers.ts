@@ -121,7 +121,9 @@ export class KnownLayers {
   /** Has the cache keep the tree of the lowest layers, which have their digests. */
   async keepStack(stack: LayerStack): Promise<void> {
     const key = this.#stackKeys[stack.forms.length - 1];
-    if (key !== undefined) await this.#cache?.stacks.keep(key, stack);
+    if (key === undefined) return;
+    await this.#cache?.stacks.keep(key, stack);
+    await this.#cache?.clean();
   }
 
   /** The layer as it must be hashed before {@link contents} may be used; null: it has to be read. */

@@ -4,7 +4,7 @@
  * its compression (u8: 0 none, 1 gzip, 2 Zstandard) and whether it is one part (u8); then the tree, see
  * `tree/tree-codec.ts`. That all layers have their digests is for the one to find out who uses it.
  */
-import { statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { Cursor, toHex, utf8 } from "../../bytes.ts";
 import { concat } from "../../chunks.ts";
 import { inputError } from "../../errors.ts";
@@ -61,7 +61,7 @@ export class StackCache {
     for (const [index, key] of [...keys.entries()].reverse()) {
       const path = await this.#pathOf(key);
       // Most of them are not there, and an error costs more than this.
-      if (path === null || statSync(path, { throwIfNoEntry: false }) === undefined) continue;
+      if (path === null || !existsSync(path)) continue;
       const stack = this.#directory.read(path, report, (descriptor, stats, subject) => {
         const file = readExactly(descriptor, 0, stats.size, subject);
         const decoded = decodeStack(decodeKeyedEntry(MAGIC, file, key, subject), subject);

@@ -1,8 +1,9 @@
 /** Labels that are known from an earlier run with the same policy, and the policy itself for what is not. */
 import { latin1 } from "../../bytes.ts";
-import type { DirectoryLabels } from "./directory-index.ts";
+import { type DirectoryLabels, STEPS_PER_PATH } from "./directory-index.ts";
 import {
   encodeLabels,
+  type KnownLabel,
   type LabelledName,
   type LabelledPath,
   type LabelTable,
@@ -45,8 +46,7 @@ export class KnownLabels {
 
   /** See `ContextIndex`. */
   lookup(path: string, type: FileType): Uint8Array | null {
-    const known = this.#table?.lookup(path, type);
-    const label = known === undefined ? this.find(path, type) : known;
+    const label = this.labelOf(this.#table?.lookup(path, type), path, type);
     this.#paths.set(type + path, { path, type, label });
     return label;
   }
@@ -67,8 +67,20 @@ export class KnownLabels {
     return new KnownDirectory(this, path, known, names);
   }
 
-  /** What the policy says. @internal */
-  find(path: string, type: FileType): Uint8Array | null {
+  /**
+   * The label that is known, which counts as the work that it was; else what the policy says.
+   * @throws SealError `input` as without what is known: where looking all paths up goes beyond all reason
+   * @internal
+   */
+  labelOf(known: KnownLabel, path: string, type: FileType): Uint8Array | null {
+    if (known === undefined) return this.#find(path, type);
+    const { budget } = this.#policy;
+    budget.allow(STEPS_PER_PATH);
+    budget.spend(this.#table?.steps ?? 0);
+    return known;
+  }
+
+  #find(path: string, type: FileType): Uint8Array | null {
     this.#missing++;
     const isSearched = this.#table !== null && this.#missing <= FEW && this.#policy.size <= SEARCHED;
     return (isSearched ? this.#policy.of(path) : this.#policy.whole()).lookup(path, type);
@@ -82,7 +94,8 @@ export class KnownLabels {
     const asked = [...directories.values()].reduce((sum, names) => sum + names.length, this.#paths.size);
     if (this.#table !== null && this.#missing <= asked * OUTDATED) return null;
     const { hasPcre } = this;
-    return encodeLabels({ hasPcre, paths: [...this.#paths.values()], directories, tops: this.#tops });
+    const steps = Math.ceil(this.#policy.budget.spent / Math.max(asked, 1));
+    return encodeLabels({ hasPcre, steps, paths: [...this.#paths.values()], directories, tops: this.#tops });
   }
 }
 
@@ -101,7 +114,9 @@ class KnownDirectory implements DirectoryLabels {
 
   lookup(name: Uint8Array, type: FileType): Uint8Array | null {
     const known = this.#known?.lookup(name, type);
-    const label = known === undefined ? this.#all.find(`${this.#path}/${latin1(name)}`, type) : known;
+    // The path is a text that is made for nothing where it is known.
+    const path = known === undefined ? `${this.#path}/${latin1(name)}` : "";
+    const label = this.#all.labelOf(known, path, type);
     this.#asked.push({ name, type, label });
     return label;
   }

@@ -1,8 +1,8 @@
 /**
  * Labels that a policy gave to the paths of a tree, as bytes, so that another run need not find them again.
  *
- * All integers are little endian. A byte that is 1 if some line of the policy is read by PCRE2 only; then three lists,
- * each after the number of what is in it (u32):
+ * All integers are little endian. A byte that is 1 if some line of the policy is read by PCRE2 only; steps that a path
+ * took on average (u32, see `WorkBudget`); then three lists, each after the number of what is in it (u32):
  *
  *     labels       length (u32) and bytes of each. They are called by their number, from 1; 0: the path gets no label
  *     paths        that were looked up as a whole: type (u8, a character), label (u16), length (u32) and bytes
@@ -40,6 +40,8 @@ export interface LabelledName {
 /** All that was asked of a policy. */
 export interface AskedLabels {
   readonly hasPcre: boolean;
+  /** That a path took on average, see `WorkBudget`. */
+  readonly steps: number;
   /** Those that were looked up as a whole. */
   readonly paths: readonly LabelledPath[];
   /** By their path, latin1 text without a slash at its end. */
@@ -50,17 +52,18 @@ export interface AskedLabels {
 
 const ENTRY = 8;
 const LABELS_MAX = 0xffff;
+const STEPS_MAX = 0xffff_ffff;
 /** A million names have some 30 MiB. */
 const SIZE_LIMIT = 256 << 20;
 
 /** @returns null: there are too many labels, or too much of all */
-export function encodeLabels({ hasPcre, paths, directories, tops }: AskedLabels): Uint8Array | null {
+export function encodeLabels({ hasPcre, steps, paths, directories, tops }: AskedLabels): Uint8Array | null {
   const labels = new LabelNumbers();
   const sorted = new Map([...directories].map(([path, names]) => [path, sortedOnce(names)]));
   for (const { label } of [...paths, ...[...sorted.values()].flat()]) labels.add(label);
   const head = [...labels.all, ...paths.map(({ path }) => path), ...tops];
   // The lengths of the lists, and what stands before each label, path and directory.
-  let size = 13 + labels.all.length * 4 + paths.length * 7 + tops.size * 8;
+  let size = 17 + labels.all.length * 4 + paths.length * 7 + tops.size * 8;
   for (const { length } of head) size += length;
   const places = new Map<string, number>();
   for (const [path, names] of sorted) {
@@ -70,6 +73,7 @@ export function encodeLabels({ hasPcre, paths, directories, tops }: AskedLabels)
   if (labels.all.length > LABELS_MAX || size > SIZE_LIMIT) return null;
   const writer = new ByteWriter(size);
   writer.u8(Number(hasPcre));
+  writer.u32(Math.min(steps, STEPS_MAX));
   writer.u32(labels.all.length);
   for (const label of labels.all) writer.sized(label);
   writer.u32(paths.length);
@@ -127,6 +131,8 @@ export type KnownLabel = Uint8Array | null | undefined;
 /** A table to look labels up in. What is wrong in one is as good as not there. */
 export class LabelTable {
   readonly hasPcre: boolean;
+  /** See {@link AskedLabels}. */
+  readonly steps: number;
   readonly bytes: Uint8Array;
   readonly labels: readonly (Uint8Array | null)[];
   readonly #paths: ReadonlyMap<string, number>;
@@ -136,7 +142,8 @@ export class LabelTable {
     this.bytes = bytes;
     const cursor = new Cursor(bytes, "a table of labels");
     this.hasPcre = cursor.u8(0, WHAT) === 1;
-    let position = 1;
+    this.steps = cursor.u32(1, WHAT);
+    let position = 5;
     const u32 = () => {
       position += 4;
       return cursor.u32(position - 4, WHAT);

@@ -25,16 +25,17 @@ function charactersOf(pattern: RegExp): Uint8Array {
 }
 
 export class PolicyText {
+  /** For all paths that are looked up, whichever lines they are compared with. */
+  readonly budget: WorkBudget;
   readonly #files: readonly NamedBytes[];
   readonly #lookaround: TransformRules["lookaround"];
-  readonly #budget: WorkBudget;
   #whole: ContextIndex | null = null;
 
   /** @param files `file_contexts` and its companions, in their order */
   constructor(files: readonly NamedBytes[], lookaround: TransformRules["lookaround"], budget: WorkBudget) {
     this.#files = files;
     this.#lookaround = lookaround;
-    this.#budget = budget;
+    this.budget = budget;
   }
 
   get size(): number {
@@ -62,7 +63,7 @@ export class PolicyText {
 
   #index(files: readonly NamedBytes[]): ContextIndex {
     const lines = files.flatMap(({ bytes, subject }) => parseSpecLines(bytes, subject));
-    return new ContextIndex(lines, this.#lookaround, this.#budget);
+    return new ContextIndex(lines, this.#lookaround, this.budget);
   }
 }
 

@@ -238,7 +238,7 @@ export const treeTargets: readonly FuzzTarget[] = [
         ["/usr", [entry("lib", "d")]],
       ]);
       const paths = [{ path: "/", type: "d", label: null }] as const;
-      return [encodeLabels({ hasPcre: false, paths, directories, tops: new Set([""]) }) ?? Buffer.alloc(0)];
+      return [encodeLabels({ hasPcre: false, steps: 1, paths, directories, tops: new Set([""]) }) ?? Buffer.alloc(0)];
     },
     tokens: ["usr", "d"],
     read: (bytes) => {

@@ -121,6 +121,28 @@ describe("labels that are known", () => {
     expect(await size(many)).toBeGreaterThan(first ?? 0);
   });
 
+  it("count as the work that they were", async () => {
+    const slow = ["/.* any", "/usr/z/(a*)*b(?=x).* slow"];
+    const cheap = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`usr/${index}`, ""]));
+    const names = (count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, index) => [`usr/z/${"a".repeat(19)}${index}`, ""]));
+    const store = memoryStore();
+    const outcome = async (files: MemoryFiles, labels?: LabelStore) =>
+      labelled(rootfsOf(files, slow, "", labels)).then(
+        (text) => text,
+        (error: unknown) => String(error),
+      );
+    // One that takes long is nothing beside so many others, known or not.
+    for (const files of [cheap, { ...cheap, ...names(1) }])
+      expect(await outcome(files, store)).toBe(await outcome(files));
+    store.tables.clear();
+    // Too many are refused, although nearly all were known.
+    const refused = await outcome(names(40));
+    expect(refused).toMatch(/its patterns take too long to match/);
+    for (let count = 1; count < 40; count++) await outcome(names(count), store);
+    expect(await outcome(names(40), store)).toBe(refused);
+  });
+
   it("are not shared with who reads the tree again", async () => {
     const store = memoryStore();
     const [first, second] = [rootfsOf({ a: "" }, LINES, "", store), rootfsOf({ a: "" }, LINES, "")];
@@ -145,7 +167,7 @@ describe("labels that are known", () => {
     // LABELS_VERSION.
     expect({ LABELS_VERSION, hash }).toEqual({
       LABELS_VERSION: 1,
-      hash: "8a51bf077413b22e54f645c5f5026775a312967c9091e911cbb8056eefbfcf83",
+      hash: "65867df876d6950a0a9a6b5181c984eb434181dc39b69e77a4a7ba35297f4fb3",
     });
   });
 });

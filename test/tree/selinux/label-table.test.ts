@@ -14,7 +14,13 @@ const names = fc.uniqueArray(fc.record({ name, type, label }), { selector: (one)
 
 /** A table of directories by their path. */
 function tableOf(directories: Readonly<Record<string, readonly LabelledName[]>>, tops = Object.keys(directories)) {
-  const asked = { hasPcre: false, paths: [], directories: new Map(Object.entries(directories)), tops: new Set(tops) };
+  const asked = {
+    hasPcre: false,
+    steps: 1,
+    paths: [],
+    directories: new Map(Object.entries(directories)),
+    tops: new Set(tops),
+  };
   return LabelTable.of(encodeLabels(asked) ?? new Uint8Array()) as LabelTable;
 }
 
@@ -56,7 +62,7 @@ describe("a table of labels", () => {
 
   it("has paths that were asked as a whole, and whether the policy needs PCRE2", () => {
     const paths = [{ path: "/\xe9", type: "d", label: null }] as const;
-    const bytes = encodeLabels({ hasPcre: true, paths, directories: new Map(), tops: new Set() });
+    const bytes = encodeLabels({ hasPcre: true, steps: 1, paths, directories: new Map(), tops: new Set() });
     const table = LabelTable.of(bytes as Uint8Array);
     expect([table?.hasPcre, table?.lookup("/\xe9", "d"), table?.lookup("/\xe9", "-")]).toEqual([true, null, undefined]);
   });
@@ -70,6 +76,7 @@ describe("a table of labels", () => {
     const many = Array.from({ length: 65_536 }, (_, index) => entry(`${index}`));
     const asked = (count: number) => ({
       hasPcre: false,
+      steps: 1,
       paths: [],
       directories: new Map([["", many.slice(0, count)]]),
       tops: new Set([""]),
@@ -82,6 +89,7 @@ describe("a table of labels", () => {
   it("is as good as not there where it is damaged", () => {
     const whole = encodeLabels({
       hasPcre: false,
+      steps: 1,
       paths: [{ path: "/", type: "d", label: utf8("root") }],
       directories: new Map([
         ["", [entry("usr", "d"), entry("x")]],

@@ -5,6 +5,8 @@ import { inputError } from "../../../errors.ts";
 const STEPS = 50_000_000;
 
 export class WorkBudget {
+  /** Steps that were spent. */
+  spent = 0;
   readonly #subject: string;
   #left: number;
 
@@ -21,6 +23,7 @@ export class WorkBudget {
 
   /** @throws SealError `input` when the work goes beyond all reason */
   spend(steps: number): void {
+    this.spent += steps;
     this.#left -= steps;
     if (this.#left < 0) {
       throw inputError(this.#subject, "its patterns take too long to match; simplify nested or large repetitions");
