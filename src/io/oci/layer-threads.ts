@@ -65,6 +65,8 @@ export class LayerThreads {
   readonly #layers: readonly NumberedLayer[];
   /** The same of those that are only hashed. */
   readonly #known: readonly NumberedLayer[];
+  /** Whether another thread hashes them. */
+  readonly #isHashedBeside: boolean;
   readonly #state: ReadingState;
   readonly #results: readonly PromiseWithResolvers<LayerContents | null>[];
   readonly #ended: Promise<void>[] = [];
@@ -96,6 +98,7 @@ export class LayerThreads {
     const known = bySize(numbered(true));
     this.#known = known;
     const isHashedBeside = isWorthHashThread(known, jobs);
+    this.#isHashedBeside = isHashedBeside;
     this.#state = new ReadingState(threads + Number(isHashedBeside), cores);
     let { early = null } = options;
     const start = (work: LayerWork) => {
@@ -124,9 +127,9 @@ export class LayerThreads {
     return this.#results[layer]?.promise ?? Promise.reject(new Error("there is no such layer"));
   }
 
-  /** Hashes what another thread has left, for when this one has nothing else to do. */
-  help(): Promise<void> {
-    return this.#hashFree();
+  /** Hashes what another thread has left, for when this one has nothing else to do; then no more are at work than may be. */
+  async help(): Promise<void> {
+    if (this.#isHashedBeside) await this.#hashFree();
   }
 
   /** What has been read so far. */

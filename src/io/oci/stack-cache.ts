@@ -26,7 +26,7 @@ const MAGIC = utf8("SEALSTK\x01");
 const COMPRESSIONS = ["none", "gzip", "zstd"] as const;
 const HEAD = 16;
 const WHAT = "an entry of the cache";
-/** Larger trees take as long to read from here as from entries of layers; half a million files have so much. */
+/** Larger trees are not kept: half a million files have so much. */
 const SIZE_LIMIT = 128 << 20;
 const report = (reason: string) => `${reason}. The layers are put together again`;
 

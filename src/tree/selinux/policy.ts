@@ -66,7 +66,7 @@ interface Loaded {
   readonly policy: Policy | null;
   /** All that it was read from, by path; null: there was no such file. */
   readonly files: ReadonlyMap<string, Uint8Array | null>;
-  /** Null: no store has any labels of it, or gets them. */
+  /** Null: there is no store for its labels. */
   readonly known: KnownLabels | null;
 }
 

@@ -215,6 +215,14 @@ describe("LayerThreads", () => {
       await threads.close();
     });
 
+    it("are not helped where this one hashes them all along, as many at a time as may be", async () => {
+      const threads = new LayerThreads(await all(), READING, { jobs: 1, onProgress: () => {} });
+      await threads.help();
+      expect(threads.total().stored).toBeLessThan(BYTES.length);
+      expect(await Promise.all([0, 1, 2].map((layer) => threads.contents(layer)))).toEqual([null, null, null]);
+      await threads.close();
+    });
+
     it.each([1, 2, 3])("tell which one is not what it was, with %i at work", async (jobs) => {
       const changed = Uint8Array.from(BYTES);
       changed[BYTES.length - 1] = 1;
